@@ -1,0 +1,129 @@
+"""Where the taps of a sliding window fall: parsed and checked once, remembered for every later call."""
+
+import operator
+from functools import lru_cache
+from typing import NamedTuple
+
+_LARGEST = 2**31 - 1
+
+
+class Window(NamedTuple):
+    """A KH x KW window sliding over an H x W image; every distance is in pixels.
+
+    Output (i, j) looks at rows ``i*SH - PT + u*DH`` and columns ``j*SW - PL + v*DW`` of the image.
+    PT, PB, PL and PR are the padding at the top, bottom, left and right.
+    """
+
+    H: int
+    W: int
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    DH: int
+    DW: int
+    PT: int
+    PB: int
+    PL: int
+    PR: int
+    OH: int
+    OW: int
+
+    @property
+    def is_pointwise(self):
+        """Whether the patches are the image itself, pixel for pixel."""
+        return self[2:12] == (1, 1, 1, 1, 1, 1, 0, 0, 0, 0)
+
+
+def integer(value, name, least):
+    """One int, at least `least`; True and 2.0 are refused as well as text."""
+    if type(value) is not int:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = None
+        if number is None or isinstance(value, bool):
+            raise ValueError(f"{name} must be an integer, got {value!r}")
+        value = number
+    if not least <= value <= _LARGEST:
+        raise ValueError(f"{name} must be between {least} and {_LARGEST}, got {value}")
+    return value
+
+
+def pair(value, name, least):
+    """``2`` -> ``(2, 2)``, ``(2, 3)`` -> ``(2, 3)``, each at least `least`."""
+    if type(value) is int and least <= value <= _LARGEST:
+        return value, value
+    if _is_sequence(value):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be an int or (height, width), got {value!r}")
+        return integer(value[0], name, least), integer(value[1], name, least)
+    value = integer(value, name, least)
+    return value, value
+
+
+def conv_window(H, W, kernel_size, stride, padding, dilation):
+    """The Window of a convolution or of im2col over an H x W image."""
+    return _window(H, W, *pair(kernel_size, "kernel_size", 1), *pair(stride, "stride", 1),
+                   *pair(dilation, "dilation", 1), _padding(padding), False, False)
+
+
+def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False):
+    """The Window of a pool: stride is the kernel size unless given, padding at most half a dilated window."""
+    kernel = pair(kernel_size, "kernel_size", 1)
+    stride = kernel if stride is None else pair(stride, "stride", 1)
+    return _window(H, W, *kernel, *stride, *pair(dilation, "dilation", 1), _padding(padding), bool(ceil_mode), True)
+
+
+def _is_sequence(value):
+    return isinstance(value, (tuple, list)) or (hasattr(value, "__len__") and not isinstance(value, (str, bytes)))
+
+
+def _padding(padding):
+    """``"same"``, ``"valid"`` or ``(top, bottom, left, right)``."""
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise ValueError(f'padding must be "valid", "same", an int or pairs of ints, got {padding!r}')
+        return padding
+    if _is_sequence(padding) and len(padding) == 2 and any(_is_sequence(side) for side in padding):
+        if not all(_is_sequence(side) and len(side) == 2 for side in padding):
+            raise ValueError(f"padding must be ((top, bottom), (left, right)), got {padding!r}")
+        (top, bottom), (left, right) = padding
+        return tuple(integer(side, "padding", 0) for side in (top, bottom, left, right))
+    high, wide = pair(padding, "padding", 0)
+    return high, high, wide, wide
+
+
+@lru_cache(maxsize=4096)
+def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
+    span_h, span_w = (KH - 1) * DH + 1, (KW - 1) * DW + 1
+    if padding == "valid":
+        PT = PB = PL = PR = 0
+    elif padding == "same":
+        (PT, PB), (PL, PR) = _same(H, SH, span_h), _same(W, SW, span_w)
+    else:
+        PT, PB, PL, PR = padding
+    if is_pool and (2 * max(PT, PB) > span_h or 2 * max(PL, PR) > span_w):
+        raise ValueError(f"padding {((PT, PB), (PL, PR))} must be at most half the dilated window {(span_h, span_w)}")
+    if H + PT + PB < span_h or W + PL + PR < span_w or H < 1 or W < 1:
+        raise ValueError(
+            f"the window {(span_h, span_w)} (kernel_size {(KH, KW)}, dilation {(DH, DW)}) does not fit the image "
+            f"{(H, W)} with padding {((PT, PB), (PL, PR))}"
+        )
+    OH, OW = _positions(H, PT, PB, span_h, SH, ceil_mode), _positions(W, PL, PR, span_w, SW, ceil_mode)
+    return Window(H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW)
+
+
+def _same(size, stride, span):
+    """Padding (before, after) for out = ceil(in / stride), the odd one after."""
+    total = max((-(-size // stride) - 1) * stride + span - size, 0)
+    return total // 2, total - total // 2
+
+
+def _positions(size, before, after, span, stride, ceil_mode):
+    room = size + before + after - span
+    if not ceil_mode:
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    # As PyTorch: the last window must start inside the image or the padding before it.
+    return count - 1 if (count - 1) * stride >= size + before else count

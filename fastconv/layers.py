@@ -1,0 +1,283 @@
+"""Layers are frozen descriptions: output shape, parameter shapes, and which forward/backward pair they stand for.
+
+They hold no numbers and know no backend: `forward` and `backward` take the module of operations (`fastconv.functional` or
+`fastconv.reference`) as their first argument. Shapes here are those of one sample, without the batch.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from .geometry import conv_window, integer, pair, pool_window
+
+
+class Layer:
+    """What every layer answers; the defaults are those of a layer without parameters that keeps its shape.
+
+    To add an operation: a pair in `reference`, a pair in `functional`, and a class here.
+    """
+
+    def output_shape(self, shape):
+        """The shape after this layer, or ValueError if `shape` does not suit it."""
+        return shape
+
+    def parameter_shapes(self, shape):
+        """name -> shape of each parameter, weights first."""
+        return {}
+
+    def multiply_adds(self, shape):
+        """Multiply-adds of one sample's forward pass, padded taps included."""
+        return 0
+
+    def padding_used(self, shape):
+        """((top, bottom), (left, right)), or None for a layer without windows."""
+        return None
+
+    def forward(self, ops, x, params, rng):
+        """-> y, cache"""
+        raise NotImplementedError
+
+    def backward(self, ops, dy, cache, need_dx):
+        """-> dx, gradients in the order of `parameter_shapes`"""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Conv2d(Layer):
+    """A convolution; the number of input channels is inferred.
+
+    (C, H, W) -> (out_channels, OH, OW)
+
+    Parameters
+    ----------
+    out_channels : int
+    kernel_size, stride, dilation : int or (height, width)
+        In pixels.
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+        In pixels.
+    groups : int
+    bias : bool
+    """
+
+    out_channels: int
+    kernel_size: int | tuple
+    stride: int | tuple = 1
+    padding: int | tuple | str = 0
+    dilation: int | tuple = 1
+    groups: int = 1
+    bias: bool = True
+
+    def __post_init__(self):
+        _freeze(self, "kernel_size", "stride", "padding", "dilation")
+        integer(self.out_channels, "out_channels", 1)
+        integer(self.groups, "groups", 1)
+        if self.out_channels % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide out_channels={self.out_channels}")
+        # A window is checked without an image by giving it one that every kernel fits.
+        conv_window(2**62, 2**62, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def window(self, shape):
+        """The `Window` over a sample of `shape` (C, H, W)."""
+        C, H, W = _images(self, shape)
+        if C % self.groups:
+            raise ValueError(f"groups={self.groups} does not divide the {C} channels of the input {shape}")
+        return conv_window(H, W, self.kernel_size, self.stride, self.padding, self.dilation)
+
+    def output_shape(self, shape):
+        window = self.window(shape)
+        return self.out_channels, window.OH, window.OW
+
+    def parameter_shapes(self, shape):
+        weight = (self.out_channels, shape[0] // self.groups, *pair(self.kernel_size, "kernel_size", 1))
+        return {"weight": weight, "bias": (self.out_channels,)} if self.bias else {"weight": weight}
+
+    def multiply_adds(self, shape):
+        window = self.window(shape)
+        return prod(self.parameter_shapes(shape)["weight"]) * window.OH * window.OW
+
+    def padding_used(self, shape):
+        return _pads(self.window(shape))
+
+    def forward(self, ops, x, params, rng):
+        return ops.conv2d_forward(
+            x, *params, stride=self.stride, padding=self.padding, dilation=self.dilation, groups=self.groups
+        )
+
+    def backward(self, ops, dy, cache, need_dx):
+        dx, *grads = ops.conv2d_backward(dy, cache, need_dx=need_dx)
+        return dx, grads[: 1 + self.bias]
+
+
+class _Pool(Layer):
+    """What the two pools share."""
+
+    def __post_init__(self):
+        _freeze(self, "kernel_size", "stride", "padding")
+        pool_window(2**62, 2**62, self.kernel_size, self.stride, self.padding)
+
+    def window(self, shape):
+        """The `Window` over a sample of `shape` (C, H, W)."""
+        return pool_window(*_images(self, shape)[1:], self.kernel_size, self.stride, self.padding)
+
+    def output_shape(self, shape):
+        window = self.window(shape)
+        return shape[0], window.OH, window.OW
+
+    def padding_used(self, shape):
+        return _pads(self.window(shape))
+
+
+@dataclass(frozen=True)
+class MaxPool2d(_Pool):
+    """The maximum of each window; `stride` is `kernel_size` unless given.
+
+    (C, H, W) -> (C, OH, OW)
+
+    Parameters
+    ----------
+    kernel_size : int or (height, width)
+        In pixels.
+    stride : int or (height, width), optional
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+        At most half the window.
+    """
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple | str = 0
+
+    def forward(self, ops, x, params, rng):
+        return ops.max_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
+
+    def backward(self, ops, dy, cache, need_dx):
+        return ops.max_pool2d_backward(dy, cache), ()
+
+
+@dataclass(frozen=True)
+class AvgPool2d(_Pool):
+    """The mean of each window; `stride` is `kernel_size` unless given.
+
+    (C, H, W) -> (C, OH, OW)
+
+    Parameters
+    ----------
+    kernel_size : int or (height, width)
+        In pixels.
+    stride : int or (height, width), optional
+    padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
+        Zeros that count in the mean, at most half the window.
+    """
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple | str = 0
+
+    def forward(self, ops, x, params, rng):
+        return ops.avg_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
+
+    def backward(self, ops, dy, cache, need_dx):
+        return ops.avg_pool2d_backward(dy, cache), ()
+
+
+@dataclass(frozen=True)
+class ReLU(Layer):
+    """max(x, 0), elementwise."""
+
+    def forward(self, ops, x, params, rng):
+        return ops.relu_forward(x)
+
+    def backward(self, ops, dy, cache, need_dx):
+        return ops.relu_backward(dy, cache), ()
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """(C, H, W) -> (C*H*W,): channel by channel, row by row."""
+
+    def output_shape(self, shape):
+        return (prod(_images(self, shape)),)
+
+    def forward(self, ops, x, params, rng):
+        return ops.flatten_forward(x)
+
+    def backward(self, ops, dy, cache, need_dx):
+        return ops.flatten_backward(dy, cache), ()
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """Zeros for a share `p` of the units while training, the rest scaled by 1 / (1 - p); the identity otherwise.
+
+    Parameters
+    ----------
+    p : float
+        In [0, 1).
+    """
+
+    p: float
+
+    def __post_init__(self):
+        if isinstance(self.p, str) or not 0 <= self.p < 1:
+            raise ValueError(f"p must be in [0, 1), got {self.p!r}")
+
+    def forward(self, ops, x, params, rng):
+        return (x, None) if rng is None else ops.dropout_forward(x, self.p, rng=rng)
+
+    def backward(self, ops, dy, cache, need_dx):
+        return (dy if cache is None else ops.dropout_backward(dy, cache)), ()
+
+
+@dataclass(frozen=True)
+class Linear(Layer):
+    """A fully connected layer; the number of inputs is inferred.
+
+    (in,) -> (out_features,)
+
+    Parameters
+    ----------
+    out_features : int
+    bias : bool
+    """
+
+    out_features: int
+    bias: bool = True
+
+    def __post_init__(self):
+        integer(self.out_features, "out_features", 1)
+
+    def output_shape(self, shape):
+        if len(shape) != 1:
+            raise ValueError(f"{self!r} takes flat rows, got {shape}; put Flatten() before it")
+        return (self.out_features,)
+
+    def parameter_shapes(self, shape):
+        weight = (self.out_features, shape[0])
+        return {"weight": weight, "bias": (self.out_features,)} if self.bias else {"weight": weight}
+
+    def multiply_adds(self, shape):
+        return self.out_features * shape[0]
+
+    def forward(self, ops, x, params, rng):
+        return ops.linear_forward(x, *params)
+
+    def backward(self, ops, dy, cache, need_dx):
+        dx, *grads = ops.linear_backward(dy, cache)
+        return dx, grads[: 1 + self.bias]
+
+
+def _images(layer, shape):
+    if len(shape) != 3:
+        raise ValueError(f"{layer!r} takes images (C, H, W), got {shape}")
+    return shape
+
+
+def _pads(window):
+    return (window.PT, window.PB), (window.PL, window.PR)
+
+
+def _freeze(layer, *names):
+    """Lists become tuples, so that equal layers hash alike."""
+    for name in names:
+        value = getattr(layer, name)
+        if isinstance(value, list):
+            value = tuple(tuple(side) if isinstance(side, list) else side for side in value)
+            object.__setattr__(layer, name, value)

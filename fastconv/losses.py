@@ -1,0 +1,245 @@
+"""Softmax cross-entropy and mean squared error, forward and backward, weighted by sample."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import as_float, as_floats, require_shape
+
+
+class CrossEntropyCache(NamedTuple):
+    """What the cross-entropy's backward pass needs.
+
+    Attributes
+    ----------
+    probabilities : array (N, K)
+        The softmax of the logits.
+    labels : int64 array (N,)
+    weights : array (N, 1)
+        Each sample's share of the loss, 1/N unless weighted.
+    """
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+
+def softmax(logits):
+    """Exponentials that sum to one over the last axis.
+
+    logits (..., K) -> probabilities (..., K)
+
+    Parameters
+    ----------
+    logits : array (..., K)
+
+    Returns
+    -------
+    array (..., K)
+
+    Raises
+    ------
+    ValueError
+        If there is no last axis, or it is empty.
+    TypeError
+        If `logits` does not hold real numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax(np.log([[1.0, 2.0, 5.0]])).round(3)
+    array([[0.125, 0.25 , 0.625]])
+    """
+    logits = as_float(logits, "logits")
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(f"logits must be (..., K) with at least one class, got shape {logits.shape}")
+    with np.errstate(all="ignore"):
+        # Less the maximum, or exp overflows.
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def cross_entropy_forward(logits, labels, *, sample_weight=None):
+    """The mean of -log softmax(logits)[label] over the batch: sum(w*l) / sum(w).
+
+    logits (N, K), labels (N,) -> loss, a number in nats
+
+    Parameters
+    ----------
+    logits : array (N, K)
+    labels : integer array (N,)
+        In [0, K).
+    sample_weight : array (N,), optional
+        Not negative. If all are 0, so is the loss.
+
+    Returns
+    -------
+    loss : float
+        NaN for an empty batch.
+    cache : CrossEntropyCache
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, labels outside [0, K) and negative weights.
+    TypeError
+        For logits that are not real numbers and labels that are not integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, cache = cross_entropy_forward(np.log([[1.0, 3.0]]), [1])
+    >>> round(loss, 4), cross_entropy_backward(cache)
+    (0.2877, array([[ 0.25, -0.25]]))
+    """
+    logits = as_float(logits, "logits")
+    if logits.ndim != 2 or logits.shape[1] == 0:
+        raise ValueError(f"logits must be (N, K) with at least one class, got shape {logits.shape}")
+    labels = as_labels(labels, logits.shape)
+    weights = _shares(sample_weight, len(logits), logits.dtype)
+    rows = np.arange(len(logits))
+    with np.errstate(all="ignore"):
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        sums = exponentials.sum(axis=1, keepdims=True)
+        losses = np.log(sums[:, 0]) - shifted[rows, labels]
+        loss = _weighted_sum(losses, weights)
+        return loss, CrossEntropyCache(exponentials / sums, labels, weights)
+
+
+def cross_entropy_backward(cache):
+    """The probabilities less the one-hot labels, times each sample's share of the loss.
+
+    -> dlogits (N, K)
+
+    Parameters
+    ----------
+    cache : CrossEntropyCache
+
+    Returns
+    -------
+    dlogits : array (N, K)
+    """
+    dlogits = cache.probabilities.copy()
+    dlogits[np.arange(len(dlogits)), cache.labels] -= 1
+    with np.errstate(all="ignore"):
+        dlogits *= cache.weights
+    return dlogits
+
+
+class MSECache(NamedTuple):
+    """What the mean squared error's backward pass needs.
+
+    Attributes
+    ----------
+    error : array (N, K)
+        y - target.
+    weights : array (N, 1)
+        Each sample's share of the loss, 1/N unless weighted.
+    """
+
+    error: np.ndarray
+    weights: np.ndarray
+
+
+def mse_forward(y, target, *, sample_weight=None):
+    """The mean of (y - target)**2 over batch and outputs, each sample weighted alike in all its outputs.
+
+    y (N, K), target (N, K) -> loss
+
+    Parameters
+    ----------
+    y, target : array (N, K)
+        Of one shape; a target (N,) is taken for an output (N, 1).
+    sample_weight : array (N,), optional
+        Not negative. If all are 0, so is the loss.
+
+    Returns
+    -------
+    loss : float
+        NaN for an empty batch.
+    cache : MSECache
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit and negative weights.
+    TypeError
+        For arrays that are not real numbers or not of one precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, cache = mse_forward(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]))
+    >>> loss, mse_backward(cache)
+    (2.5, array([[ 1., -2.]]))
+    """
+    y, target = as_floats(y=y, target=target)
+    if y.ndim == 2 and target.shape == y.shape[:1] and y.shape[1] == 1:
+        target = target[:, None]
+    if y.ndim == 0:
+        raise ValueError("y must be (N, ...), got a single number")
+    require_shape(target, y.shape, "target", f"as y {y.shape}")
+    weights = _shares(sample_weight, len(y), y.dtype)
+    with np.errstate(all="ignore"):
+        error = y - target
+        flat = error.reshape(len(y), -1) if error.size else error.reshape(len(y), 1)[:, :0]
+        return _weighted_sum((flat * flat).mean(axis=1), weights), MSECache(error, weights)
+
+
+def mse_backward(cache):
+    """Twice the error, times each sample's share of the loss, over the number of outputs.
+
+    -> dy (N, K)
+
+    Parameters
+    ----------
+    cache : MSECache
+
+    Returns
+    -------
+    dy : array (N, K)
+    """
+    error, weights = cache
+    outputs = error[0].size if len(error) else 1
+    with np.errstate(all="ignore"):
+        return error * (2 * weights / outputs).reshape((-1,) + (1,) * (error.ndim - 1)).astype(error.dtype)
+
+
+def as_labels(labels, logits_shape):
+    """`labels` as int64 (N,), checked against the logits' (N, K)."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu" and labels.size:
+        raise TypeError(f"labels must be integers, got {labels.dtype}")
+    N, K = logits_shape
+    if labels.shape != (N,):
+        raise ValueError(f"labels have shape {labels.shape}, expected {(N,)} for logits {logits_shape}")
+    if N and (labels.min() < 0 or labels.max() >= K):
+        raise ValueError(f"labels must be in [0, {K}), got {labels.min()} to {labels.max()}")
+    return labels.astype(np.int64, copy=False)
+
+
+def as_weights(sample_weight, N, dtype):
+    """`sample_weight` as (N,) of `dtype`, checked."""
+    weights = as_float(sample_weight, "sample_weight").astype(dtype, copy=False)
+    require_shape(weights, (N,), "sample_weight", f"for a batch of {N}")
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("sample_weight must be finite and not negative")
+    return weights
+
+
+def _shares(sample_weight, N, dtype):
+    """Each sample's share of the mean (N, 1): its weight over the sum of weights."""
+    if sample_weight is None:
+        return np.full((N, 1), 1 / max(N, 1), dtype)
+    weights = as_weights(sample_weight, N, dtype)
+    total = weights.sum()
+    return (weights / total if total > 0 else weights)[:, None]
+
+
+def _weighted_sum(losses, weights):
+    """The loss as a Python number; a weightless sample does not count even if its loss is infinite."""
+    if len(losses) == 0:
+        return float("nan")
+    shares = weights[:, 0]
+    return float(np.where(shares > 0, losses * shares, 0).sum())

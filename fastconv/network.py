@@ -1,0 +1,332 @@
+"""Sequential: owns the numbers, and applies the chain rule over a list of layers."""
+
+from math import prod
+
+import numpy as np
+
+from . import functional
+from .arrays import as_float
+from .geometry import integer
+from .layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU
+
+
+class Sequential:
+    """A network that applies its layers one after the other.
+
+    x (N, C, H, W) -> logits (N, K)
+
+    Parameters
+    ----------
+    layers : list of layers
+    input_shape : (C, H, W)
+        Of one sample; every other size is inferred from it.
+    random_state : None, int or numpy.random.Generator
+        Draws the first weights, uniform in +-1/sqrt(fan in) as PyTorch's.
+    dtype : "float32" or "float64"
+
+    Attributes
+    ----------
+    params : dict of str to array
+        The parameters under PyTorch's names, "0.weight" and so on: views into `buffer`, so writing through them works.
+    buffer : array
+        Every parameter, one after the other.
+    layers : tuple
+    input_shape : tuple
+    output_shape : tuple
+        Of one sample.
+    dtype : numpy.dtype
+
+    Raises
+    ------
+    ValueError
+        If a layer does not suit what comes out of the one before it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = Sequential([Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(3)], input_shape=(1, 5, 5), random_state=0)
+    >>> y, caches = net.forward(np.zeros((4, 1, 5, 5), "float32"))
+    >>> y.shape, {name: g.shape for name, g in net.backward(np.ones_like(y), caches).items()}["0.weight"]
+    ((4, 3), (2, 1, 2, 2))
+    """
+
+    def __init__(self, layers, input_shape, *, random_state=None, dtype="float32"):
+        self.layers = tuple(layers)
+        self.input_shape = _sample_shape(input_shape)
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
+        self.shapes = _shapes(self.layers, self.input_shape)
+        self.buffer = np.empty(sum(prod(shape) for shape in self._parameter_shapes().values()), self.dtype)
+        self.params = self.named(self.buffer)
+        self._initialise(np.random.default_rng(random_state))
+
+    @property
+    def output_shape(self):
+        return self.shapes[-1]
+
+    def __repr__(self):
+        layers = ", ".join(map(repr, self.layers))
+        return f"Sequential([{layers}], input_shape={self.input_shape}, dtype={self.dtype.name!r})"
+
+    def named(self, flat):
+        """Views into `flat`, an array laid out as `buffer`, under the parameters' names."""
+        views, start = {}, 0
+        for name, shape in self._parameter_shapes().items():
+            views[name] = flat[start : start + prod(shape)].reshape(shape)
+            start += prod(shape)
+        return views
+
+    def forward(self, x, *, rng=None, ops=functional):
+        """Apply every layer.
+
+        x (N, C, H, W) -> y (N, K), caches
+
+        Parameters
+        ----------
+        x : array (N, C, H, W)
+        rng : numpy.random.Generator, optional
+            Dropout acts only with it.
+        ops : module
+            `fastconv.functional` or `fastconv.reference`.
+
+        Returns
+        -------
+        y : array
+            The last layer's output.
+        caches : list
+            One a layer, for `backward`.
+
+        Raises
+        ------
+        ValueError
+            If `x` has not the network's input shape.
+        TypeError
+            If `x` does not hold real numbers.
+        """
+        y, caches = self._input(x), []
+        for index, layer in enumerate(self.layers):
+            y, cache = layer.forward(ops, y, self._layer_params(index), rng)
+            caches.append(cache)
+        return y, caches
+
+    def backward(self, dy, caches, *, ops=functional):
+        """The gradient to every parameter: the chain rule from the last layer to the first.
+
+        dy (N, K) -> dict of name to gradient
+
+        Parameters
+        ----------
+        dy : array
+            The loss's gradient to the last layer's output.
+        caches : list
+            From `forward`.
+        ops : module
+            The one given to `forward`.
+
+        Returns
+        -------
+        dict of str to array
+            Views into one flat array laid out as `buffer`.
+
+        Raises
+        ------
+        ValueError
+            If `dy` has not the output's shape, or `caches` is not one a layer.
+        """
+        if len(caches) != len(self.layers):
+            raise ValueError(f"caches has {len(caches)} entries, expected {len(self.layers)}, one a layer")
+        grads = self.named(np.empty_like(self.buffer))
+        first = next((i for i, names in enumerate(self._names) if names), len(self.layers))
+        for index in range(len(self.layers) - 1, first - 1, -1):
+            # Nothing below the first parameters needs a gradient.
+            dy, found = self.layers[index].backward(ops, dy, caches[index], index > first)
+            for name, gradient in zip(self._names[index], found, strict=True):
+                grads[name][...] = gradient
+        return grads
+
+    def predict(self, x, *, n_threads=None):
+        """The last layer's output (logits), Dropout off.
+
+        x (N, C, H, W) -> y (N, K)
+
+        Parameters
+        ----------
+        x : array (N, C, H, W)
+        n_threads : int, optional
+            At least 1.
+
+        Returns
+        -------
+        array (N, K)
+
+        Raises
+        ------
+        ValueError
+            If `x` has not the network's input shape.
+        TypeError
+            If `x` does not hold real numbers.
+        """
+        from .training import limit_threads
+
+        x = self._input(x)
+        with limit_threads(n_threads):
+            parts = [self.forward(x[start : start + 256])[0] for start in range(0, len(x), 256)]
+        return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), self.dtype)
+
+    def summary(self):
+        """A table: layer, output shape, padding in use, parameters, multiply-adds of one sample.
+
+        Returns
+        -------
+        str
+            Multiply-adds include padded taps.
+
+        Examples
+        --------
+        >>> print(tiny_net().summary())
+        layer                         output      padding  parameters  multiply-adds
+        0 Conv2d(1, 2)             (1, 4, 4)  (0,0) (0,0)           5             64
+        1 ReLU()                   (1, 4, 4)            -           0              0
+        2 MaxPool2d(2)             (1, 2, 2)  (0,0) (0,0)           0              0
+        3 Flatten()                     (4,)            -           0              0
+        4 Linear(10)                   (10,)            -          50             40
+        total                                                      55            104
+        """
+        rows = [("layer", "output", "padding", "parameters", "multiply-adds")]
+        parameters = multiply_adds = 0
+        for index, (layer, before, after) in enumerate(zip(self.layers, self.shapes, self.shapes[1:])):
+            size = sum(prod(shape) for shape in layer.parameter_shapes(before).values())
+            work, pads = layer.multiply_adds(before), layer.padding_used(before)
+            padding = "-" if pads is None else " ".join(f"({a},{b})" for a, b in pads)
+            rows.append((f"{index} {_short(layer)}", str(after), padding, f"{size:,}", f"{work:,}"))
+            parameters, multiply_adds = parameters + size, multiply_adds + work
+        rows.append(("total", "", "", f"{parameters:,}", f"{multiply_adds:,}"))
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        widths[0] = max(widths[0], 20)
+        return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+
+    def state_dict(self):
+        """A copy of every parameter under PyTorch's names.
+
+        Returns
+        -------
+        dict of str to array
+        """
+        return {name: value.copy() for name, value in self.params.items()}
+
+    def load_state_dict(self, state):
+        """Take every parameter from `state`, all of them or, on an error, none.
+
+        Parameters
+        ----------
+        state : dict of str to array
+            Arrays or PyTorch tensors, named and shaped as `params`.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, or a shape differs.
+        TypeError
+            If a value does not hold real numbers.
+        """
+        missing, unknown = self.params.keys() - state.keys(), state.keys() - self.params.keys()
+        if missing or unknown:
+            raise ValueError(f"state dict misses {sorted(missing)} and has unknown {sorted(unknown)}")
+        found = {name: as_float(state[name], name) for name in self.params}
+        for name, value in found.items():
+            if value.shape != self.params[name].shape:
+                raise ValueError(f"{name} has shape {value.shape}, expected {self.params[name].shape}")
+        for name, value in found.items():
+            self.params[name][...] = value
+
+    def _parameter_shapes(self):
+        return {
+            f"{index}.{name}": shape
+            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
+            for name, shape in layer.parameter_shapes(before).items()
+        }
+
+    @property
+    def _names(self):
+        return [
+            [f"{index}.{name}" for name in layer.parameter_shapes(before)]
+            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
+        ]
+
+    def _layer_params(self, index):
+        return [self.params[name] for name in self._names[index]]
+
+    def _initialise(self, rng):
+        for names in self._names:
+            if names:
+                weight = self.params[names[0]]
+                bound = 1 / np.sqrt(weight[0].size)
+                for name in names:
+                    self.params[name][...] = rng.uniform(-bound, bound, self.params[name].shape)
+
+    def _input(self, x):
+        x = as_float(x, "x").astype(self.dtype, copy=False)
+        if x.shape[1:] != self.input_shape:
+            raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, self.input_shape))})")
+        return x
+
+
+def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):
+    """The network that was derived by hand: 5x5 -> Conv2d(channels, 2) -> ReLU -> MaxPool2d(2) -> Flatten -> Linear.
+
+    x (N, 1, 5, 5) -> logits (N, n_classes)
+
+    Parameters
+    ----------
+    n_classes : int
+    channels : int
+        Of the convolution.
+    random_state, dtype
+        As for `Sequential`.
+
+    Returns
+    -------
+    Sequential
+
+    Examples
+    --------
+    >>> tiny_net(n_classes=3).output_shape
+    (3,)
+    """
+    layers = [Conv2d(channels, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(n_classes)]
+    return Sequential(layers, input_shape=(1, 5, 5), random_state=random_state, dtype=dtype)
+
+
+def _sample_shape(input_shape):
+    shape = tuple(input_shape)
+    if len(shape) != 3:
+        raise ValueError(f"input_shape must be (C, H, W), got {shape}")
+    return tuple(integer(size, "input_shape", 1) for size in shape)
+
+
+def _shapes(layers, shape):
+    """The shape before each layer, and after the last."""
+    if not layers:
+        raise ValueError("a network needs at least one layer")
+    shapes = [shape]
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
+        try:
+            shapes.append(layer.output_shape(shapes[-1]))
+        except ValueError as error:
+            raise ValueError(f"layer {index}, {layer!r}: {error}") from None
+    return tuple(shapes)
+
+
+def _short(layer):
+    """A layer as it would be typed: only what differs from the defaults."""
+    parts = []
+    for position, (name, field) in enumerate(type(layer).__dataclass_fields__.items()):
+        value = getattr(layer, name)
+        if position < 2 and field.default is not None and value != field.default:
+            parts.append(repr(value))
+        elif value != field.default:
+            parts.append(f"{name}={value!r}")
+    return f"{type(layer).__name__}({', '.join(parts)})"

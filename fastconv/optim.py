@@ -1,0 +1,165 @@
+"""SGD and Adam, as PyTorch's, on a network's flat buffer."""
+
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+
+def _memory():
+    return field(default_factory=WeakKeyDictionary, init=False, repr=False, compare=False)
+
+
+class _Optimizer:
+    """State lives in `_state`, by network: flat arrays laid out as the network's buffer, and plain numbers."""
+
+    def step(self, net, grads):
+        """Move `net`'s parameters one step against `grads`.
+
+        Parameters
+        ----------
+        net : Sequential
+        grads : dict of str to array
+            From ``net.backward``.
+
+        Raises
+        ------
+        ValueError
+            If a gradient is missing or has not its parameter's shape.
+        """
+        for name, param in net.params.items():
+            if name not in grads or np.shape(grads[name]) != param.shape:
+                raise ValueError(f"the gradient of {name} has shape {np.shape(grads.get(name))}, expected {param.shape}")
+        flat = np.concatenate([np.ravel(grads[name]) for name in net.params]) if net.params else net.buffer.copy()
+        with np.errstate(all="ignore"):
+            self.update(net.buffer, flat.astype(net.dtype, copy=False), self.state(net))
+
+    def state(self, net):
+        """This optimizer's state for `net`, made on the first call and kept as long as the network lives."""
+        if net not in self._state:
+            self._state[net] = self.first_state(net.buffer)
+        return self._state[net]
+
+
+@dataclass(eq=False)
+class SGD(_Optimizer):
+    """Stochastic gradient descent, with momentum and coupled weight decay on all parameters, as torch.optim.SGD.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    momentum : float
+        In [0, 1).
+    nesterov : bool
+        Look ahead along the momentum, which must be above 0.
+    weight_decay : float
+        Times the parameter is added to its gradient.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9)
+    SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    """
+
+    lr: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    _state: WeakKeyDictionary = _memory()
+
+    def __post_init__(self):
+        _require(self, "lr", "weight_decay")
+        _require(self, "momentum", below=1)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0")
+
+    def first_state(self, buffer):
+        """No velocity; `steps` counts the updates."""
+        return {"steps": 0, "velocity": np.zeros_like(buffer)}
+
+    def update(self, w, dw, state):
+        """One step on flat arrays, in place; `dw` is used up."""
+        if self.weight_decay:
+            dw += self.weight_decay * w
+        if self.momentum:
+            velocity = state["velocity"]
+            velocity *= self.momentum
+            velocity += dw
+            dw = dw + self.momentum * velocity if self.nesterov else velocity
+        w -= self.lr * dw
+        state["steps"] += 1
+
+
+@dataclass(eq=False)
+class Adam(_Optimizer):
+    """Adam with coupled weight decay on all parameters, as torch.optim.Adam.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    betas : (float, float)
+        Decay of the gradient's first and second moment, in [0, 1).
+    eps : float
+    weight_decay : float
+        Times the parameter is added to its gradient.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    References
+    ----------
+    D. P. Kingma and J. Ba, Adam: A Method for Stochastic Optimization, ICLR 2015.
+
+    Examples
+    --------
+    >>> Adam(lr=0.01)
+    Adam(lr=0.01, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0)
+    """
+
+    lr: float = 1e-3
+    betas: tuple = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    _state: WeakKeyDictionary = _memory()
+
+    def __post_init__(self):
+        _require(self, "lr", "eps", "weight_decay")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
+
+    def first_state(self, buffer):
+        """Moments of zero; `steps` corrects their bias."""
+        return {"steps": 0, "mean": np.zeros_like(buffer), "square": np.zeros_like(buffer)}
+
+    def update(self, w, dw, state):
+        """One step on flat arrays, in place; `dw` is used up."""
+        state["steps"] += 1
+        (beta1, beta2), steps = self.betas, state["steps"]
+        mean, square = state["mean"], state["square"]
+        if self.weight_decay:
+            dw += self.weight_decay * w
+        mean *= beta1
+        mean += (1 - beta1) * dw
+        square *= beta2
+        dw *= dw
+        square += (1 - beta2) * dw
+        root = np.sqrt(square)
+        root /= np.sqrt(1 - beta2**steps)
+        root += self.eps
+        w -= (self.lr / (1 - beta1**steps)) * mean / root
+
+
+def _require(optimizer, *names, below=np.inf):
+    for name in names:
+        value = getattr(optimizer, name)
+        if isinstance(value, (str, bool)) or not 0 <= value < below:
+            raise ValueError(f"{name} must be in [0, {below}), got {value!r}")

@@ -1,0 +1,209 @@
+"""train(): epochs, batches, validation, history and callbacks over the backend of choice."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import functional
+from .arrays import as_float, require_shape
+from .geometry import integer
+from .losses import as_labels, as_weights
+from .streams import DropoutStream
+
+LOSSES = ("cross_entropy", "mse")
+BACKENDS = ("loop", "im2col")
+
+
+@dataclass
+class History:
+    """What training recorded, one number an epoch.
+
+    Attributes
+    ----------
+    loss : list of float
+        The mean loss over the epoch's samples while the parameters moved.
+    validation_loss : list of float
+        After each epoch; empty without validation data.
+    validation_accuracy : list of float
+        Share of right answers; empty without validation data or labels.
+    """
+
+    loss: list = field(default_factory=list)
+    validation_loss: list = field(default_factory=list)
+    validation_accuracy: list = field(default_factory=list)
+
+
+def train(
+    net,
+    X,
+    y,
+    *,
+    epochs,
+    batch_size,
+    optimizer,
+    loss="cross_entropy",
+    sample_weight=None,
+    validation=None,
+    shuffle=True,
+    random_state=None,
+    backend=None,
+    n_threads=None,
+    callback=None,
+):
+    """Train `net` on mini-batches; its parameters change in place.
+
+    X (n, C, H, W), y (n,) labels or (n, K) targets -> History
+
+    Parameters
+    ----------
+    net : Sequential
+    X : array (n, C, H, W)
+    y : integer array (n,) for "cross_entropy", real array (n, K) or (n,) for "mse"
+    epochs : int
+        Passes over the data, at least 0.
+    batch_size : int
+        Samples a step, at least 1. Above n it is one batch; a last short batch is trained too.
+    optimizer : SGD or Adam
+        Its state stays from call to call for the same network.
+    loss : "cross_entropy" or "mse"
+    sample_weight : array (n,), optional
+        Not negative, not all zero.
+    validation : (X, y), optional
+        Measured after each epoch.
+    shuffle : bool
+        A new order each epoch.
+    random_state : None, int or numpy.random.Generator
+        Decides order and dropout.
+    backend : "loop", "im2col" or None
+        `fastconv.reference` or `fastconv.functional`; None is "im2col". They agree to rounding.
+    n_threads : int, optional
+        Threads of the matrix products, at least 1.
+    callback : callable, optional
+        ``callback(epoch, history)`` after each epoch, counted from 0; returning True stops.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        For shapes, labels and settings that do not fit; the network is then as it was.
+    TypeError
+        For arrays that are not real numbers, or labels that are not integers.
+
+    Examples
+    --------
+    >>> import fastconv
+    >>> X, y = fastconv.load_digits(5)
+    >>> net = fastconv.tiny_net(random_state=0)
+    >>> history = train(net, X, y, epochs=2, batch_size=32, optimizer=fastconv.SGD(0.1), random_state=0)
+    >>> history.loss[1] < history.loss[0]
+    True
+    """
+    epochs, batch_size = integer(epochs, "epochs", 0), integer(batch_size, "batch_size", 1)
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
+    X, y = _samples(net, X, y, loss, "X", "y")
+    if validation is not None:
+        validation = _samples(net, *_two(validation), loss, "validation X", "validation y")
+    weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
+    if weights is not None and not weights.any():
+        raise ValueError("sample_weight must not be all zero")
+    rng = np.random.default_rng(random_state)
+    run_epoch = Steps(net, X, y, weights, loss, optimizer, _operations(backend), int(rng.integers(2**32)))
+    history = History()
+    with limit_threads(n_threads):
+        for epoch in range(epochs):
+            order = rng.permutation(len(X)) if shuffle else np.arange(len(X))
+            history.loss.append(run_epoch(order, batch_size))
+            if validation is not None:
+                _validate(net, *validation, loss, history)
+            if callback is not None and callback(epoch, history) is True:
+                break
+    return history
+
+
+class Steps:
+    """One epoch at a time of forward, backward and optimizer steps with a module of operations."""
+
+    def __init__(self, net, X, y, weights, loss, optimizer, ops, seed):
+        self.net, self.X, self.y, self.weights = net, X, y, weights
+        self.optimizer, self.ops, self.seed = optimizer, ops, seed
+        self.loss_forward = getattr(ops, f"{loss}_forward")
+        self.loss_backward = getattr(ops, f"{loss}_backward")
+        self.steps = 0
+
+    def __call__(self, order, batch_size):
+        """Train on the samples of `order` in turn; -> the mean loss over them."""
+        total = weight = 0.0
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            share = len(batch) if self.weights is None else float(self.weights[batch].sum())
+            # A weightless batch says nothing: PyTorch would divide by zero here.
+            total += share * self.step(batch)
+            weight += share
+        return total / weight
+
+    def step(self, batch):
+        """One step on the samples `batch`; -> their loss before it."""
+        net, ops = self.net, self.ops
+        weights = None if self.weights is None else self.weights[batch]
+        logits, caches = net.forward(self.X[batch], rng=DropoutStream(self.seed, self.steps), ops=ops)
+        loss, cache = self.loss_forward(logits, self.y[batch], sample_weight=weights)
+        grads = net.backward(self.loss_backward(cache), caches, ops=ops)
+        self.optimizer.step(net, grads)
+        self.steps += 1
+        return loss
+
+
+def limit_threads(n_threads):
+    """A context in which NumPy's matrix products use at most `n_threads` threads; None changes nothing."""
+    if n_threads is None:
+        return nullcontext()
+    n_threads = integer(n_threads, "n_threads", 1)
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(n_threads, user_api="blas")
+
+
+def _operations(backend):
+    if backend in (None, "im2col"):
+        return functional
+    if backend == "loop":
+        from . import reference
+
+        return reference
+    raise ValueError(f"backend must be one of {BACKENDS} or None, got {backend!r}")
+
+
+def _two(validation):
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        raise ValueError("validation must be (X, y)")
+    return validation
+
+
+def _samples(net, X, y, loss, X_name, y_name):
+    """X as the network's input and y as what its loss compares, checked in full before the first step."""
+    X = as_float(X, X_name).astype(net.dtype, copy=False)
+    require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}")
+    if not len(X):
+        raise ValueError(f"{X_name} has shape {X.shape}, expected at least one sample")
+    shape = (len(X), *net.output_shape)
+    if loss == "cross_entropy":
+        if len(shape) != 2:
+            raise ValueError(f"cross_entropy takes logits (N, K), the network returns {shape}; end it with Flatten or Linear")
+        return X, as_labels(y, shape)
+    y = as_float(y, y_name).astype(net.dtype, copy=False)
+    if y.shape == shape[:1] and shape[1:] == (1,):
+        y = y[:, None]
+    require_shape(y, shape, y_name, "as the network's output")
+    return X, y
+
+
+def _validate(net, X, y, loss, history):
+    output = net.predict(X)
+    history.validation_loss.append(getattr(functional, f"{loss}_forward")(output, y)[0])
+    if loss == "cross_entropy":
+        history.validation_accuracy.append(float((output.argmax(axis=1) == y).mean()))
