@@ -11,7 +11,7 @@ _HOMES = {
     **dict.fromkeys(["train", "History"], "training"),
     **dict.fromkeys(["load_digits"], "data"),
 }
-_MODULES = ("functional", "reference")
+_MODULES = ("functional", "reference", "explain")
 
 __all__ = [*_HOMES]
 
