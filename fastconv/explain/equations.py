@@ -72,9 +72,10 @@ def _conv(trace, index, layer, at):
 
 
 def _max_pool(trace, index, layer, at):
-    row, column = _rows(layer.window(trace.shapes[index]))
+    window = layer.window(trace.shapes[index])
+    row, column = _rows(window)
     return {
-        f"{index}.argmax": f"$i.argmax[n,c,i,j] = the first h,w among {row},{column} where $x[n,c,h,w] is largest",
+        f"{index}.argmax": f"$i.argmax[n,c,i,j] = {window.W}*h + w for the first h,w in the window where $x[n,c,h,w] is largest",
         f"{index}.out": f"$y[n,c,i,j] = max over u,v of $x[n,c,{row},{column}]",
         _dx(index): "d $x[n,c,h,w] = sum over i,j whose winner is h,w of d $y[n,c,i,j]",
     }
@@ -166,7 +167,7 @@ _TOKEN = re.compile(
     r"(?P<d>\bd )?(?P<entry>(?:(?P<layer>\d+)\.(?P<own>[a-z]+)|(?P<plain>input|loss(?:es)?|shifted|exponentials|sums"
     r"|probabilities|onehot|error|target))(?:\[(?P<index>[^\]]*)\])?)"
     r"|(?P<over>(?P<what>sum|max) over (?P<letters>[a-z](?:,[a-z])*)(?P<rest>[^,]*?(?:,[a-z])*) of )"
-    r"|(?P<words>(?:(?!sum|max)[a-z]{2,}|(?<=[, ])h,w among|a)(?: (?!sum|max)[a-z]{2,})*)|(?P<times> ?\* ?)"
+    r"|(?P<words>\b(?!sum|max)[a-z]{2,}\b(?: a\b| \b(?!sum|max)[a-z]{2,}\b)*)|(?P<times> ?\* ?)"
 )
 
 

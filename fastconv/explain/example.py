@@ -22,7 +22,7 @@ def integer_example(n_classes=3, *, samples=1, random_state=0):
     net : Sequential
         In float64.
     x : float64 array (samples, 1, 5, 5)
-        Of 0, 1 and 2.
+        Of 0 and 1.
     labels : int64 array (samples,)
 
     Examples
@@ -33,9 +33,13 @@ def integer_example(n_classes=3, *, samples=1, random_state=0):
              [-1.,  1.]]]])
     """
     rng = np.random.default_rng(random_state)
-    samples = integer(samples, "samples", 1)
+    samples, n_classes = integer(samples, "samples", 1), integer(n_classes, "n_classes", 2)
     net = tiny_net(n_classes, dtype="float64")
-    for parameter in net.params.values():
-        parameter[...] = rng.integers(-1, 3 if parameter.ndim == 4 else 2, parameter.shape)
-    x = rng.integers(0, 3, (samples, *net.input_shape)).astype(np.float64)
-    return net, x, rng.integers(0, n_classes, samples)
+    x = np.empty((samples, *net.input_shape))
+    while True:
+        for array in (*net.params.values(), x):
+            array[...] = rng.integers(-1 if array is not x else 0, 2, array.shape)
+        logits, _ = net.forward(x)
+        # Not the same for all classes, nor so far apart that the probabilities would be all 0 and 1.
+        if 1 <= np.ptp(logits, axis=1).min() and np.ptp(logits, axis=1).max() <= 3:
+            return net, x, rng.integers(0, n_classes, samples)

@@ -62,12 +62,12 @@ class Plant(NamedTuple):
 _AT = {
     MaxPool2d: [("tie_all", "tie", "all"), ("tie_last", "tie", "last"), ("tie_split", "tie", "split"),
                 ("overlap_assigned", "overlap", "pixel"), ("overlap_assigned", "overlap", "window")],
-    AvgPool2d: [("overlap_assigned", "overlap", "window")],
+    AvgPool2d: [("overlap_assigned", "overlap", "pixel"), ("overlap_assigned", "overlap", "window")],
     ReLU: [("relu_mask_missing", "mask", "missing"), ("relu_mask_at_zero", "mask", "at zero")],
     Conv2d: [("col2im_assigned", "col2im", "patch"), ("col2im_assigned", "col2im", "tap"),
              ("kernel_not_rotated", "kernel", "reversed"), ("stride_not_dilated", "stride", "one"),
              ("padding_not_cropped", "crop", "start"), ("padding_not_cropped", "crop", "end")],
-    Flatten: [("flatten_order", "order", how) for how in ("channels last", "column-major", "batch column-major", "planes")],
+    Flatten: [("flatten_order", "order", how) for how in ("channels last", "column-major", "planes")],
     Linear: [("transposed", "weight", "transposed")],
 }  # fmt: skip
 
@@ -83,16 +83,16 @@ def variations(trace, name, shape):
     shape : tuple
         Of the gradient to explain: it decides which transpositions are possible.
     """
+    places = {}
+    for index in range(_lowest(name), len(trace.layers)):
+        for form in _AT.get(type(trace.layers[index]), ()) if _suits(trace, index) else ():
+            places.setdefault(form, []).append(index)
     choices = [(plant,) for plant in _at_loss(trace)]
-    for kind, forms in _AT.items():
-        lowest = _lowest(name)
-        layers = [i for i, layer in enumerate(trace.layers) if isinstance(layer, kind) and i >= lowest]
-        layers = [i for i in layers if _suits(trace, i)]
-        for mistake, slot, how in forms:
-            plants = [Plant(mistake, i, slot, how) for i in layers]
-            # Everywhere, as one piece of wrong code does it, and at each layer alone.
-            choices += [tuple(plants)] if len(plants) > 1 else []
-            choices += [(plant,) for plant in plants]
+    for (mistake, slot, how), layers in places.items():
+        plants = [Plant(mistake, index, slot, how) for index in layers]
+        # Everywhere, as one piece of wrong code does it, and at each layer alone.
+        choices += [tuple(plants)] if len(plants) > 1 else []
+        choices += [(plant,) for plant in plants]
     return choices + [(plant,) for plant in _at_end(trace, name, shape)]
 
 
@@ -273,6 +273,7 @@ def _max_pool(dy, x, cache, window, tie="first", overlap="add"):
 
 
 def _avg_pool(dy, x, cache, window, overlap):
+    # Every pixel of a window takes part, so assigning to the pixels and to the window is one.
     given = np.broadcast_to((dy / cache.divisor)[..., None, None], (*dy.shape, window.KH, window.KW))
     return _scatter_windows(given, np.ones(given.shape, bool), window, overlap)
 
@@ -346,9 +347,7 @@ def _flatten(dy, x, cache, window, order):
         return dy.reshape(N, H, W, C).transpose(0, 3, 1, 2)
     if order == "column-major":
         return dy.reshape(N, W, H, C).transpose(0, 3, 2, 1)
-    if order == "planes":
-        return dy.reshape(N, C, W, H).transpose(0, 1, 3, 2)
-    return dy.reshape(x.shape, order="F")
+    return dy.reshape(N, C, W, H).transpose(0, 1, 3, 2)
 
 
 def _flatten_order(x, how):

@@ -1,0 +1,161 @@
+"""Every mistake is planted by plain loops in explain_cases, which know nothing of how diagnose looks for it."""
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+from explain_cases import mistaken, random_network
+
+import fastconv
+from fastconv.explain import Diagnosis, diagnose, integer_example, trace
+from fastconv.explain.mistakes import MISTAKES
+
+EXCLUSIVE = [{"mean_missing", "mean_twice"}, {"tie_all", "tie_last", "tie_split"}, {"relu_mask_missing", "relu_mask_at_zero"}]
+
+
+def random_trace(seed, dtype="float64"):
+    rng = np.random.default_rng(seed)
+    regression = seed % 5 == 4
+    net, x, labels = random_network(rng, regression=regression)
+    net = fastconv.Sequential(net.layers, net.input_shape, random_state=seed, dtype=dtype)
+    return trace(net, x, labels, loss="mse" if regression else "cross_entropy", rng=rng)
+
+
+def gradient_names(t):
+    return [name[2:] for name in t if name.startswith("d ") and name != "d loss"]
+
+
+def same(a, b):
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-7, atol=1e-9 * abs(b).max() + 1e-14)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_right_gradients_are_called_right(seed):
+    for dtype in ("float64", "float32"):
+        t = random_trace(seed, dtype)
+        for name in gradient_names(t):
+            right = mistaken(t, name, set())
+            assert np.allclose(right, t[f"d {name}"], rtol=1e-4, atol=1e-5)
+            for given in (right, right.round(2), right.round(3), right.astype(np.float32), right.tolist()):
+                assert diagnose(given, t, name).mistake is None
+                assert diagnose(given, t, f"d {name}").mistakes == ()
+
+
+def test_single_mistakes_are_named_first():
+    outcomes, named = Counter(), Counter()
+    for seed in range(30):
+        t = random_trace(seed)
+        for name in gradient_names(t):
+            for mistake, style in ((mistake, style) for mistake in MISTAKES for style in (0, 1)):
+                given = mistaken(t, name, {mistake}, style)
+                if same(given, t[f"d {name}"]):
+                    continue
+                found = diagnose(given, t, name)
+                hit = found.mistakes == (mistake,)
+                outcomes["hit" if hit else "same numbers" if (mistake,) in found.alternatives else "miss"] += 1
+                named[mistake] += hit
+                assert hit or found.confidence < 1
+    assert set(named) == set(MISTAKES)
+    assert outcomes["hit"] >= 0.99 * (outcomes["hit"] + outcomes["miss"])
+    assert outcomes["hit"] >= 0.95 * outcomes.total()
+
+
+def test_pairs_of_mistakes_are_named():
+    outcomes = Counter()
+    for seed in range(15):
+        t, rng = random_trace(seed), np.random.default_rng(seed)
+        for name in gradient_names(t):
+            singles = [mistaken(t, name, {mistake}, style) for mistake in MISTAKES for style in (0, 1)]
+            pairs = [pair for pair in combinations(MISTAKES, 2) if not any(set(pair) <= group for group in EXCLUSIVE)]
+            for k in rng.choice(len(pairs), 20, replace=False):
+                given = mistaken(t, name, set(pairs[k]), int(rng.integers(2)))
+                if same(given, t[f"d {name}"]) or any(same(given, single) for single in singles):
+                    continue
+                found = diagnose(given, t, name)
+                hit = set(found.mistakes) == set(pairs[k])
+                hidden = any(set(pairs[k]) == set(names) for names in found.alternatives)
+                outcomes["hit" if hit else "same numbers" if hidden else "miss"] += 1
+    assert outcomes["hit"] >= 0.95 * outcomes.total() and outcomes.total() > 200
+
+
+@pytest.mark.parametrize("decimals", [2, 3])
+def test_mistakes_survive_rounding_where_they_are_large_enough(decimals):
+    outcomes = Counter()
+    for seed in range(10):
+        t = random_trace(seed)
+        for name in gradient_names(t):
+            for mistake in MISTAKES:
+                given = mistaken(t, name, {mistake}).round(decimals)
+                right = t[f"d {name}"]
+                if given.shape == right.shape and abs(given - right).max() < 3 * 10.0**-decimals:
+                    continue
+                found = diagnose(given, t, name)
+                outcomes[(mistake,) == found.mistakes or (mistake,) in found.alternatives] += 1
+    assert outcomes[True] == outcomes.total() > 100
+
+
+def test_a_mistake_at_one_of_several_layers_is_found():
+    rng = np.random.default_rng(0)
+    layers = [fastconv.Conv2d(2, 3, padding=1), fastconv.ReLU(), fastconv.MaxPool2d(2, stride=1), fastconv.ReLU(),
+              fastconv.MaxPool2d(2), fastconv.Flatten(), fastconv.Linear(3)]  # fmt: skip
+    net = fastconv.Sequential(layers, (1, 6, 6), random_state=0, dtype="float64")
+    t = trace(net, rng.integers(-1, 2, (2, 1, 6, 6)), [0, 2])
+    d = t["d 2.out"].copy()
+    upper = np.zeros_like(d)
+    for n, c, i, j in np.ndindex(d.shape):
+        upper[n, c, i, j] = d[n, c, i, j]
+    lower = np.zeros(t["1.out"].shape)
+    for n, c, i, j in np.ndindex(d.shape):
+        window = t["1.out"][n, c, i : i + 2, j : j + 2]
+        lower[n, c, i : i + 2, j : j + 2] += (window == window.max()) * d[n, c, i, j]
+    assert diagnose(lower, t, "1.out").mistake == "tie_all"
+
+
+def test_an_unknown_mistake_is_called_unknown_and_located():
+    for seed in range(10):
+        t = random_trace(seed)
+        for name in gradient_names(t):
+            right = t[f"d {name}"]
+            if right.size < 3:
+                continue
+            given = right.copy()
+            at = np.unravel_index(right.size // 2, right.shape)
+            given[at] += 0.3 * abs(right).max() + 0.01
+            found = diagnose(given, t, name)
+            where = f"d {name}[{','.join(map(str, map(int, at)))}]"
+            assert (found.mistake, found.where) == ("unknown", where) and where in found.text and found.confidence == 0
+
+
+def test_transposed_shapes_are_diagnosed_and_others_refused():
+    net, x, labels = integer_example(samples=2)
+    t = trace(net, x, labels)
+    assert diagnose(t["d 4.weight"].T, t, "4.weight").mistakes == ("transposed",)
+    assert diagnose(2 * t["d 4.weight"].T, t, "4.weight").mistakes == ("mean_missing", "transposed")
+    assert diagnose(np.moveaxis(t["d 0.out"], 1, -1), t, "0.out").mistakes == ("transposed",)
+    assert diagnose(t["d 4.weight"].T + 1, t, "4.weight").mistakes == ("transposed", "unknown")
+    with pytest.raises(ValueError, match=r"\(4, 4\), expected \(3, 4\)"):
+        diagnose(np.zeros((4, 4)), t, "4.weight")
+
+
+def test_gradients_worked_by_hand_may_be_rounded_at_every_step():
+    net, x, labels = integer_example(samples=2)
+    t = trace(net, x, labels)
+    rough = t["d 0.weight"].round(2) + np.array([[0.02, -0.01], [0.01, 0.0]])
+    assert diagnose(rough, t, "0.weight").mistake is None
+    found = diagnose(rough * 2, t, "0.weight")
+    assert found.mistake == "mean_missing" and found.confidence < 1
+
+
+def test_names_and_numbers_that_make_no_sense():
+    net, x, labels = integer_example()
+    t = trace(net, x, labels)
+    for name in ("0.weights", "loss", "onehot", "9.out"):
+        with pytest.raises(ValueError, match=r"the gradients are .*d 0\.weight"):
+            diagnose(np.zeros(3), t, name)
+    with pytest.raises(TypeError):
+        diagnose(np.array(["a"]), t, "0.bias")
+    assert diagnose(np.full((1, 1, 2, 2), np.nan), t, "0.weight").mistake == "unknown"
+    assert diagnose(np.full((1, 1, 2, 2), np.inf), t, "0.weight").where == "d 0.weight[0,0,0,0]"
+    found = diagnose(t["d 0.weight"], t, "0.weight")
+    assert isinstance(found, Diagnosis) and str(found) == "The gradient is right."

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from explain_cases import random_network
+
+import fastconv
+from fastconv import Flatten, Linear, MaxPool2d, ReLU, Sequential, functional
+from fastconv.explain import gradcheck
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_entry_of_random_networks_agrees_or_is_undefined(seed):
+    rng = np.random.default_rng(seed)
+    regression = seed % 5 == 4
+    net, x, labels = random_network(rng, depth=3, regression=regression)
+    report = gradcheck(net, x, labels, loss="mse" if regression else "cross_entropy", rng=rng)
+    assert report.ok, str(report)
+    assert len(report.entries) == x.size + sum(p.size for p in net.params.values())
+    for row in report.entries:
+        assert row.undefined or row.error <= 1e-6
+
+
+def test_kinks_and_ties_are_undefined_neither_passed_nor_failed():
+    net = Sequential([ReLU(), MaxPool2d((1, 2)), Flatten(), Linear(2)], (1, 1, 6), random_state=0)
+    # A ReLU at exactly 0, a tie of 2 and 2, and a clear winner.
+    x = np.array([[[[0.0, -1, 2, 2, 3, 1]]]])
+    report = gradcheck(net, x, [0])
+    assert report["input"].undefined.ravel().tolist() == [True, False, True, True, False, False]
+    assert report.ok and not report["4.weight" if "4.weight" in report.checks else "3.weight"].undefined.any()
+    assert report["d input"] is report["input"]
+    tied = report.entries[[row.entry for row in report.entries].index("input[0,0,0,2]")]
+    assert tied.undefined and tied.analytic != pytest.approx(tied.numeric)
+
+
+def test_a_wrong_backward_pass_is_caught(monkeypatch):
+    net, rng = fastconv.tiny_net(3, random_state=0), np.random.default_rng(0)
+    right = functional.linear_backward
+    monkeypatch.setattr(functional, "linear_backward", lambda dy, cache: (right(dy, cache)[0] * 1.00001, *right(dy, cache)[1:]))
+    report = gradcheck(net, rng.normal(size=(2, 1, 5, 5)), [0, 2])
+    assert not report.ok and "NOT ok" in str(report)
+    assert (report["4.weight"].error <= 1e-6).all() and (report["0.weight"].error > 5e-6).any()
+    with pytest.raises(ValueError, match="the names are"):
+        report["nonsense"]
+
+
+def test_neither_the_network_nor_the_input_is_changed():
+    net, x = fastconv.tiny_net(3, random_state=0), np.ones((1, 1, 5, 5))
+    before = net.buffer.copy()
+    gradcheck(net, x, [0])
+    assert np.array_equal(net.buffer, before) and (x == 1).all()

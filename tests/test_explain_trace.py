@@ -1,0 +1,206 @@
+"""Terms sum to the entry, factors multiply to the term, sources resolve to the factors: for every entry of random networks."""
+
+import math
+
+import numpy as np
+import pytest
+from explain_cases import random_network
+
+import fastconv
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv.explain import Ledger, Trace, integer_example, trace
+
+
+def random_trace(seed, dtype="float64"):
+    rng = np.random.default_rng(seed)
+    regression = seed % 5 == 4
+    net, x, labels = random_network(rng, regression=regression)
+    net = Sequential(net.layers, net.input_shape, random_state=seed, dtype=dtype)
+    return trace(net, x, labels, loss="mse" if regression else "cross_entropy", rng=rng)
+
+
+def entries(t, name):
+    return [f"{name}[{','.join(map(str, index))}]" if index else name for index in np.ndindex(t[name].shape)]
+
+
+def expected_terms(t, name, index):
+    """How many terms the mathematics says, counted from the shapes, or None."""
+    if not name[0].isdigit() and not name.startswith("d "):
+        return None
+    if name == "d loss" or name == f"d {len(t.layers) - 1}.out":
+        return None
+    own = name.removeprefix("d ")
+    layer = 0 if own == "input" else int(own.split(".")[0]) + (name.startswith("d ") and own.endswith(".out"))
+    kind, N = t.layers[layer], len(t["input"])
+    x = t[f"{layer - 1}.out"] if layer else t["input"]
+    y = t[f"{layer}.out"]
+    if own.endswith((".weight", ".bias")):
+        return N * math.prod(y.shape[2:]) if name.startswith("d ") else 1
+    if name.endswith(".out") and not name.startswith("d ") and isinstance(kind, (Conv2d, Linear)):
+        return t[f"{layer}.weight"][0].size + kind.bias
+    if name.startswith("d ") and isinstance(kind, Linear):
+        return y.shape[1]
+    if name.startswith("d ") and isinstance(kind, (Conv2d, MaxPool2d, AvgPool2d)):
+        return windows_on(kind, t.shapes[layer], index) * filters_on(kind, x)
+    return None
+
+
+def filters_on(kind, x):
+    return kind.out_channels // kind.groups if isinstance(kind, Conv2d) else 1
+
+
+def windows_on(kind, shape, index):
+    """How many windows hold pixel (h, w): marked one by one."""
+    g = kind.window(shape)
+    held = np.zeros((g.H + g.PT + g.PB, g.W + g.PL + g.PR), int)
+    for i, j in np.ndindex(g.OH, g.OW):
+        for u, v in np.ndindex(g.KH, g.KW):
+            held[i * g.SH + u * g.DH, j * g.SW + v * g.DW] += 1
+    return held[index[2] + g.PT, index[3] + g.PL]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("seed", range(8))
+def test_every_entry_is_the_sum_of_its_terms(seed, dtype):
+    t = random_trace(seed, dtype)
+    relative = 1e-12 if dtype == "float64" else 1e-5
+    for name in t:
+        for entry in entries(t, name):
+            ledger = t.why(entry)
+            _, index = t.parse(entry)
+            value = float(t[name][index])
+            assert isinstance(ledger, Ledger) and ledger.entry == entry and ledger.value == value
+            size = max(sum(abs(term.value) for term in ledger.terms), abs(value))
+            assert abs(ledger.total - value) <= relative * size
+            for term in ledger.terms:
+                assert len(term.factors) == len(term.sources)
+                assert math.prod(term.factors) == term.value
+                assert list(map(t.resolve, term.sources)) == list(term.factors)
+            count = expected_terms(t, name, index)
+            assert count is None or len(ledger.terms) == count
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_both_readings_of_a_convolutions_dx_agree(seed):
+    t = random_trace(seed)
+    for i, layer in enumerate(t.layers):
+        if isinstance(layer, Conv2d):
+            for entry in entries(t, f"d {i - 1}.out" if i else "d input"):
+                readings = t.why(entry).readings
+                scatter, correlation = readings["scatter"], readings["correlation"]
+                taps = t[f"{i}.weight"][:, 0].size // layer.groups
+                assert len(correlation) == taps
+                real = [term for term in correlation if term.sources[1].startswith("d ")]
+                assert sorted(real) == sorted(scatter)
+                assert all(term.value == 0 for term in correlation if term not in real)
+
+
+def test_the_trace_is_what_training_computes():
+    rng = np.random.default_rng(0)
+    net = fastconv.tiny_net(4, channels=3, random_state=0)
+    x, labels = rng.random((5, 1, 5, 5), "f4"), rng.integers(0, 4, 5)
+    t = trace(net, x, labels)
+    y, caches = net.forward(x)
+    loss, cache = fastconv.functional.cross_entropy_forward(y, labels)
+    grads = net.backward(fastconv.functional.cross_entropy_backward(cache), caches)
+    assert np.array_equal(t["4.out"], y) and float(t["loss"]) == np.float32(loss)
+    for name, gradient in grads.items():
+        assert np.array_equal(t[f"d {name}"], gradient)
+    before = t["0.weight"].copy()
+    net.params["0.weight"][...] = 0
+    assert np.array_equal(t["0.weight"], before)
+
+
+def test_a_pool_says_who_looked_who_won_and_whether_by_a_tie():
+    net = Sequential([MaxPool2d((1, 3), stride=2), Flatten(), Linear(1)], (1, 1, 5), dtype="float64")
+    t = trace(net, np.array([[[[4.0, 0, 4, 2, 0]]]]), np.ones((1, 1)), loss="mse")
+    ledger = t.why("d input[0,0,0,2]")
+    assert [look.winner for look in ledger.looks] == ["input[0,0,0,0]", "input[0,0,0,2]"]
+    assert ledger.looks[0].tied == ("input[0,0,0,2]",) and ledger.looks[1].tied == ()
+    assert [term.sources[1] for term in ledger.terms] == ["lost", "won"]
+    assert "by a tie with input[0,0,0,2], standing first" in str(ledger)
+    assert len(t.why("d input[0,0,0,4]").looks) == 1
+
+
+def test_a_relu_says_whether_it_is_open():
+    net = Sequential([ReLU(), Flatten(), Linear(2)], (1, 1, 2), dtype="float64")
+    t = trace(net, np.array([[[[0.0, 3.0]]]]), [0])
+    assert "shut" in str(t.why("d input[0,0,0,0]")) and "open" in str(t.why("d input[0,0,0,1]"))
+
+
+def test_padding_is_named():
+    net = Sequential([Conv2d(1, 3, padding=1), Flatten(), Linear(2)], (1, 3, 3), random_state=0)
+    t = trace(net, np.ones((1, 1, 3, 3)), [1])
+    terms = t.why("d 0.weight[0,0,0,0]").terms
+    assert len(terms) == 9 and sum(term.sources[0] == "padding" for term in terms) == 5
+    assert all(term.factors[0] == 0 for term in terms if term.sources[0] == "padding")
+
+
+def test_dropout_acts_only_with_rng():
+    net = Sequential([Flatten(), Dropout(0.5), Linear(2)], (1, 3, 3), random_state=0)
+    x = np.ones((1, 1, 3, 3))
+    assert "1.kept" not in trace(net, x, [0])
+    t = trace(net, x, [0], rng=np.random.default_rng(0))
+    assert t.why("1.out[0,0]").terms[0].sources == ("0.out[0,0]", "1.kept[0,0]", "1/(1-0.5)")
+
+
+def test_a_network_without_parameters_or_classes():
+    net = Sequential([AvgPool2d(2)], (1, 4, 4), dtype="float64")
+    t = trace(net, np.ones((2, 1, 4, 4)), np.zeros((2, 1, 2, 2)), loss="mse")
+    assert t.why("loss").total == pytest.approx(1) and len(t.why("loss").terms) == 8
+    assert t.why("d input[0,0,0,0]").total == t["d input"][0, 0, 0, 0]
+
+
+def test_bad_names_and_inputs_are_explained():
+    net, x, labels = integer_example()
+    t = trace(net, x, labels)
+    assert isinstance(t, Trace) and "d input" in t and "nonsense" not in t and len(t) == len(list(t))
+    for call, message in [
+        (lambda: t["0.weights"], r"no array '0.weights'; the names are input, 0\.weight"),
+        (lambda: t.why("d 9.out[0]"), "no array 'd 9.out'"),
+        (lambda: t.why("0.out[0,0,4,0]"), r"out of range, '0.out' has shape \(1, 1, 4, 4\)"),
+        (lambda: t.why("0.out[0,0,-1,0]"), "out of range"),
+        (lambda: t.why("0.out[0,0]"), r"has 2 indices, '0.out' has shape \(1, 1, 4, 4\)"),
+        (lambda: t.why("0.out"), "has 0 indices"),
+        (lambda: t.why("0.out[0,-,1,1]"), "no list of integers"),
+        (lambda: t.why("0.out[0"), "is not a name with an index"),
+        (lambda: t.why(3), "is not a name with an index"),
+        (lambda: trace(net, x[:, :, :4], labels), r"x has shape \(1, 1, 4, 5\), expected \(N, 1, 5, 5\)"),
+        (lambda: trace(net, x[:0], labels[:0]), "at least one sample"),
+        (lambda: trace(net, x, [7]), r"labels must be in \[0, 3\)"),
+        (lambda: trace(net, x, labels, loss="hinge"), "loss must be"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_every_array_has_an_equation():
+    for seed in range(8):
+        t = random_trace(seed)
+        for name in t:
+            text, latex = t.equations[name]
+            assert text.startswith(name) and latex and latex.count("{") == latex.count("}")
+            assert "$" not in text and "[" not in latex and "*" not in latex
+
+
+def test_sheets_are_worked_or_blank():
+    t = trace(*integer_example(samples=2))
+    text, blank = t.to_text(), t.to_text(worksheet=True)
+    assert "d 0.weight (1, 1, 2, 2)" in text and "____" not in text
+    assert blank.count("____") == sum(t[name].size for name in t if name.startswith("d ") and name != "d loss")
+    markdown = t.to_markdown(worksheet=True)
+    assert r"\sum_{c,u,v}" in markdown and "## `d input`" in markdown and "____" in markdown
+    assert len(text.splitlines()) == len(blank.splitlines())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_whole_number_example_is_exact_up_to_the_softmax(seed):
+    net, x, labels = integer_example(4, samples=2, random_state=seed)
+    t = trace(net, x, labels)
+    for name in ("input", "0.weight", "0.out", "1.out", "2.out", "3.out", "4.weight", "4.out"):
+        assert np.array_equal(t[name], t[name].round()) and abs(t[name]).max() <= 10
+    assert t["probabilities"].min() > 0.01
+
+
+def test_explain_is_a_lazy_attribute():
+    assert fastconv.explain.trace is trace and "explain" in dir(fastconv)
