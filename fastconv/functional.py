@@ -1,7 +1,7 @@
 """Backpropagation, one forward/backward pair an operation: the convolution is im2col, a matrix product, and col2im.
 
-Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the cache
-is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
+Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the
+cache is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
 float64 are computed in their own precision, other real types become float32 first. `fastconv.reference` has the same
 operations as plain loops.
 """
@@ -41,8 +41,8 @@ PATCH_BYTES = 64 * 2**20
 def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     """Gather every patch that a convolution looks at into a matrix.
 
-    x (N, C, H, W) -> cols (C*KH*KW, N*OH*OW), with ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` the pixel under tap (u, v) of
-    channel c when the window of sample n stands at (i, j), zero in the padding.
+    x (N, C, H, W) -> cols (C*KH*KW, N*OH*OW), with ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` the pixel under tap (u, v)
+    of channel c when the window of sample n stands at (i, j), zero in the padding.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     """
     x = as_float(x, "x")
     require_images(x)
-    cols = _patches(x, conv_window(*x.shape[2:], kernel_size, stride, padding, dilation))
-    return cols.reshape(len(cols), -1)  # (C*KH*KW, N*OH*OW)
+    window = conv_window(*x.shape[2:], kernel_size, stride, padding, dilation)
+    return _patches(x, window).reshape(x.shape[1] * window.KH * window.KW, len(x) * window.OH * window.OW)
 
 
 def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
@@ -284,12 +284,10 @@ def _require_conv(x, w, b, groups):
     if w.ndim != 4 or 0 in w.shape:
         raise ValueError(f"w must be (F, C/groups, KH, KW) and not empty, got shape {w.shape} for x {x.shape}")
     C, F = x.shape[1], len(w)
-    if C != w.shape[1] * groups:
+    if w.shape[1] * groups != C:
         channels_last = x.shape[3] == w.shape[1] * groups
         hint = "; x looks channels-last, use x.transpose(0, 3, 1, 2)" if channels_last else ""
-        raise ValueError(
-            f"x {x.shape} has {C} channels, w {w.shape} with groups={groups} takes {w.shape[1] * groups}{hint}"
-        )
+        raise ValueError(f"x {x.shape} has {C} channels, w {w.shape} with groups={groups} takes {w.shape[1] * groups}{hint}")
     if F % groups:
         raise ValueError(f"w {w.shape} has {F} filters, which groups={groups} does not divide; x is {x.shape}")
     if b is not None:

@@ -64,15 +64,16 @@ def pair(value, name, least):
 
 def conv_window(H, W, kernel_size, stride, padding, dilation):
     """The Window of a convolution or of im2col over an H x W image."""
-    return _window(H, W, *pair(kernel_size, "kernel_size", 1), *pair(stride, "stride", 1),
-                   *pair(dilation, "dilation", 1), _padding(padding), False, False)
+    kernel, stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
+    dilation = pair(dilation, "dilation", 1)
+    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), False, False)
 
 
 def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False):
     """The Window of a pool: stride is the kernel size unless given, padding at most half a dilated window."""
-    kernel = pair(kernel_size, "kernel_size", 1)
+    kernel, dilation = pair(kernel_size, "kernel_size", 1), pair(dilation, "dilation", 1)
     stride = kernel if stride is None else pair(stride, "stride", 1)
-    return _window(H, W, *kernel, *stride, *pair(dilation, "dilation", 1), _padding(padding), bool(ceil_mode), True)
+    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
 
 
 def _is_sequence(value):
@@ -105,7 +106,7 @@ def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
         PT, PB, PL, PR = padding
     if is_pool and (2 * max(PT, PB) > span_h or 2 * max(PL, PR) > span_w):
         raise ValueError(f"padding {((PT, PB), (PL, PR))} must be at most half the dilated window {(span_h, span_w)}")
-    if H + PT + PB < span_h or W + PL + PR < span_w or H < 1 or W < 1:
+    if span_h > H + PT + PB or span_w > W + PL + PR or min(H, W) < 1:
         raise ValueError(
             f"the window {(span_h, span_w)} (kernel_size {(KH, KW)}, dilation {(DH, DW)}) does not fit the image "
             f"{(H, W)} with padding {((PT, PB), (PL, PR))}"

@@ -1,6 +1,7 @@
 """Numba's compiler with a disk cache that may fail but never stops anyone."""
 
 import warnings
+from contextlib import suppress
 
 import numba
 from numba.core.caching import FunctionCache
@@ -37,9 +38,7 @@ def kernel(function):
     """
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:
-        try:
+        # Where Numba finds no writable folder at all, every process compiles for itself.
+        with suppress(RuntimeError, OSError):
             compiled._cache = _ForgivingCache(compiled.py_func)
-        except (RuntimeError, OSError):
-            # Numba found no writable folder at all: every process compiles for itself.
-            pass
     return compiled

@@ -1,5 +1,6 @@
 """Softmax cross-entropy and mean squared error, forward and backward, weighted by sample."""
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -183,8 +184,9 @@ def mse_forward(y, target, *, sample_weight=None):
     weights = _shares(sample_weight, len(y), y.dtype)
     with np.errstate(all="ignore"):
         error = y - target
-        flat = error.reshape(len(y), -1) if error.size else error.reshape(len(y), 1)[:, :0]
-        return _weighted_sum((flat * flat).mean(axis=1), weights), MSECache(error, weights)
+        outputs = prod(y.shape[1:])
+        losses = (error * error).reshape(len(y), outputs).sum(axis=1) / outputs
+        return _weighted_sum(losses, weights), MSECache(error, weights)
 
 
 def mse_backward(cache):
