@@ -127,7 +127,7 @@ def _patches(x, window):
     N, C = x.shape[:2]
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
     cols = empty((C * KH * KW, N, OH, OW), x.dtype, "the patch matrix")
-    kernels.im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, OH, OW, cols)
+    kernels.im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, cols)
     return cols
 
 
@@ -602,8 +602,9 @@ def relu_backward(dy, cache):
         If `dy` has not its dtype.
     """
     dy = _gradient(dy, cache.shut.shape, cache.dtype)
-    # Not dy * mask: an infinite gradient times 0 is NaN.
-    return np.where(cache.shut, dy.dtype.type(0), dy)
+    dx = np.empty_like(dy)
+    kernels.relu_gate(dy.reshape(-1), np.asarray(cache.shut).reshape(-1), dx.reshape(-1))
+    return dx
 
 
 class DropoutCache(NamedTuple):

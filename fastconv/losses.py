@@ -234,9 +234,9 @@ def _shares(sample_weight, N, dtype):
     """Each sample's share of the mean (N, 1): its weight over the sum of weights."""
     if sample_weight is None:
         return np.full((N, 1), 1 / max(N, 1), dtype)
-    weights = as_weights(sample_weight, N, dtype)
+    weights = as_weights(sample_weight, N, np.float64)  # a sum in float32 may overflow
     total = weights.sum()
-    return (weights / total if total > 0 else weights)[:, None]
+    return (weights / total if total > 0 else weights)[:, None].astype(dtype)
 
 
 def _weighted_sum(losses, weights):

@@ -57,8 +57,10 @@ class Sequential:
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
         self.shapes = _shapes(self.layers, self.input_shape)
-        self.buffer = np.empty(sum(prod(shape) for shape in self._parameter_shapes().values()), self.dtype)
+        self._names, self._places = _layout(self.layers, self.shapes)
+        self.buffer = np.empty(sum(prod(shape) for _, _, shape in self._places), self.dtype)
         self.params = self.named(self.buffer)
+        self._layer_params = [[self.params[name] for name in names] for names in self._names]
         self._initialise(np.random.default_rng(random_state))
 
     @property
@@ -71,11 +73,7 @@ class Sequential:
 
     def named(self, flat):
         """Views into `flat`, an array laid out as `buffer`, under the parameters' names."""
-        views, start = {}, 0
-        for name, shape in self._parameter_shapes().items():
-            views[name] = flat[start : start + prod(shape)].reshape(shape)
-            start += prod(shape)
-        return views
+        return {name: flat[place].reshape(shape) for name, place, shape in self._places}
 
     def forward(self, x, *, rng=None, ops=functional):
         """Apply every layer.
@@ -106,7 +104,7 @@ class Sequential:
         """
         y, caches = self._input(x), []
         for index, layer in enumerate(self.layers):
-            y, cache = layer.forward(ops, y, self._layer_params(index), rng)
+            y, cache = layer.forward(ops, y, self._layer_params[index], rng)
             caches.append(cache)
         return y, caches
 
@@ -240,23 +238,6 @@ class Sequential:
         for name, value in found.items():
             self.params[name][...] = value
 
-    def _parameter_shapes(self):
-        return {
-            f"{index}.{name}": shape
-            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
-            for name, shape in layer.parameter_shapes(before).items()
-        }
-
-    @property
-    def _names(self):
-        return [
-            [f"{index}.{name}" for name in layer.parameter_shapes(before)]
-            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
-        ]
-
-    def _layer_params(self, index):
-        return [self.params[name] for name in self._names[index]]
-
     def _initialise(self, rng):
         for names in self._names:
             if names:
@@ -318,6 +299,18 @@ def _shapes(layers, shape):
         except ValueError as error:
             raise ValueError(f"layer {index}, {layer!r}: {error}") from None
     return tuple(shapes)
+
+
+def _layout(layers, shapes):
+    """-> each layer's parameter names, and (name, slice of the flat buffer, shape) of every parameter."""
+    names, places, start = [], [], 0
+    for index, (layer, before) in enumerate(zip(layers, shapes)):
+        found = {f"{index}.{name}": shape for name, shape in layer.parameter_shapes(before).items()}
+        names.append(list(found))
+        for name, shape in found.items():
+            places.append((name, slice(start, start + prod(shape)), shape))
+            start += prod(shape)
+    return names, places
 
 
 def _short(layer):
