@@ -7,7 +7,6 @@ import sys
 import numba
 import numpy as np
 import pytest
-
 from numpy.testing import assert_array_equal
 from shapes import halves
 
