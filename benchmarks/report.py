@@ -82,9 +82,9 @@ def plot(path, results, batch):
     )
     for axis, (title, rows, label) in zip(axes, panels):
         _bars(axis, title, rows, label)
-    axes[-1].set_xlabel(
-        "microseconds an image (log scale): shorter is faster; beside the bars, how many times faster than the loop"
-    )
+    axes[0].legend(loc="lower right", fontsize=9, frameon=False)
+    axes[0].set_xlim(right=1e7)
+    axes[-1].set_xlabel("microseconds an image, log scale: shorter is faster")
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
 
@@ -108,4 +108,3 @@ def _bars(axis, title, rows, label):
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.set_title(title, loc="left", fontsize=11)
-    axis.legend(loc="lower right", fontsize=9, frameon=False)

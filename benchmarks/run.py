@@ -96,7 +96,7 @@ def peer_rows(plan):
     """Whole training steps beside PyTorch and JAX, microseconds a step; how many times slower than im2col the best of PyTorch is."""
     names = [contender.name for contender in peer_steps(NETWORKS["A"], 1)]
     shown = ["im2col", "batch-last", *names]
-    found = [name for name in installed()]
+    found = list(installed())
     columns = ["network", "batch", *shown, *(f"{name} / im2col" for name in found), "PyTorch / b.-last"]
     table = report.Table("A whole training step beside peers, us a step", columns)
     rows = []

@@ -412,10 +412,10 @@ def max_pool2d_backward(dy, cache):
     argmax = np.asarray(argmax)
     if argmax.dtype.kind not in "iu":
         raise TypeError(f"argmax must be integers, got {argmax.dtype}")
+    if argmax.ndim != 4 or argmax.shape[:2] != (N, C):
+        raise ValueError(f"argmax {argmax.shape} does not belong to an input of shape {(N, C, H, W)}")
     dy = _gradient(dy, argmax.shape, dtype)
     argmax = np.require(argmax, np.int64, ["C", "W"])
-    if argmax.shape[:2] != (N, C):
-        raise ValueError(f"argmax {argmax.shape} does not belong to an input of shape {(N, C, H, W)}")
     dx = zeros((N, C, H, W), dy.dtype, "dx")
     planes, P = N * C, argmax.shape[2] * argmax.shape[3]
     if not kernels.max_pool2d_scatter(dy.reshape(planes, P), argmax.reshape(planes, P), dx.reshape(planes, H * W)):
@@ -485,6 +485,7 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     require_images(x)
     window = pool_window(*x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    require_memory((OH * OW + OH + OW) * 8, "the windows' divisors")
     rows = _counted(H, KH, SH, PT, PB, OH, count_include_pad)
     columns = _counted(W, KW, SW, PL, PR, OW, count_include_pad)
     divisor = np.multiply.outer(rows, columns).astype(x.dtype)  # (OH, OW)

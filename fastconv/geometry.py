@@ -43,7 +43,7 @@ def integer(value, name, least):
         except TypeError:
             number = None
         if number is None or isinstance(value, bool):
-            raise ValueError(f"{name} must be an integer, got {value!r}")
+            raise ValueError(f"{name} must be an integer, got {_line(value)}")
         value = number
     if not least <= value <= _LARGEST:
         raise ValueError(f"{name} must be between {least} and {_LARGEST}, got {value}")
@@ -56,7 +56,7 @@ def pair(value, name, least):
         return value, value
     if _is_sequence(value):
         if len(value) != 2:
-            raise ValueError(f"{name} must be an int or (height, width), got {value!r}")
+            raise ValueError(f"{name} must be an int or (height, width), got {_line(value)}")
         return integer(value[0], name, least), integer(value[1], name, least)
     value = integer(value, name, least)
     return value, value
@@ -77,18 +77,23 @@ def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False)
 
 
 def _is_sequence(value):
-    return isinstance(value, (tuple, list)) or (hasattr(value, "__len__") and not isinstance(value, (str, bytes)))
+    return isinstance(value, (tuple, list)) or bool(getattr(value, "shape", ()))
+
+
+def _line(value):
+    """repr on one line: that of a matrix has several."""
+    return " ".join(repr(value).split())
 
 
 def _padding(padding):
     """``"same"``, ``"valid"`` or ``(top, bottom, left, right)``."""
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
-            raise ValueError(f'padding must be "valid", "same", an int or pairs of ints, got {padding!r}')
+            raise ValueError(f'padding must be "valid", "same", an int or pairs of ints, got {_line(padding)}')
         return padding
     if _is_sequence(padding) and len(padding) == 2 and any(_is_sequence(side) for side in padding):
         if not all(_is_sequence(side) and len(side) == 2 for side in padding):
-            raise ValueError(f"padding must be ((top, bottom), (left, right)), got {padding!r}")
+            raise ValueError(f"padding must be ((top, bottom), (left, right)), got {_line(padding)}")
         (top, bottom), (left, right) = padding
         return tuple(integer(side, "padding", 0) for side in (top, bottom, left, right))
     high, wide = pair(padding, "padding", 0)
