@@ -204,6 +204,45 @@ class Sequential:
         widths[0] = max(widths[0], 20)
         return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
 
+    def save(self, path):
+        """Write the network to a .safetensors file with PyTorch's names and checksums, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older one is then as it was.
+        """
+        from .files import save_network
+
+        save_network(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read a network that `save` wrote; no code is run and nothing damaged loads.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Sequential
+
+        Raises
+        ------
+        ModelFileError
+            Whatever is wrong with the file.
+        FileNotFoundError
+            If there is none.
+        """
+        from .files import load_network
+
+        return load_network(path)
+
     def state_dict(self):
         """A copy of every parameter under PyTorch's names.
 

@@ -43,13 +43,14 @@ def parse(arguments):
     parser.add_argument("--lr", type=float, default=0.05, help="learning rate of SGD with momentum 0.9")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the first weights and the order")
     parser.add_argument("--backend", choices=("loop", "im2col"), help="default: the fastest that suits the network")
+    parser.add_argument("--save", metavar="FILE", type=Path, help="the trained network, a .safetensors file")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="learning curve, filters and confusion matrix")
     parser.add_argument("--json", metavar="FILE", type=Path, help="results as JSON")
     options = parser.parse_args(arguments)
     for name, least in (("epochs", 1), ("batch_size", 1), ("lr", 0), ("seed", 0)):
         if getattr(options, name) < least:
             parser.error(f"--{name.replace('_', '-')} must be at least {least}, got {getattr(options, name)}")
-    for path in (options.plot, options.json):
+    for path in (options.save, options.plot, options.json):
         if path is not None and not path.absolute().parent.is_dir():
             parser.error(f"{path}: its folder does not exist")
     options.net = options.net or ("tiny" if options.size == 5 else "deep")
@@ -95,6 +96,9 @@ def main(arguments=None):
     seconds = time.perf_counter() - started
     close()
     accuracy = history.validation_accuracy[-1]
+    if options.save:
+        net.save(options.save)
+        print(f"network: {options.save}")
     if options.plot:
         from fastconv.plots import plot_training
 
