@@ -415,6 +415,8 @@ def max_pool2d_backward(dy, cache):
     if argmax.ndim != 4 or argmax.shape[:2] != (N, C):
         raise ValueError(f"argmax {argmax.shape} does not belong to an input of shape {(N, C, H, W)}")
     dy = _gradient(dy, argmax.shape, dtype)
+    if argmax.dtype == np.uint64:  # its upper half would turn negative, and -1 sends no gradient
+        argmax = np.minimum(argmax, np.uint64(2**63 - 1))
     argmax = np.require(argmax, np.int64, ["C", "W"])
     dx = zeros((N, C, H, W), dy.dtype, "dx")
     planes, P = N * C, argmax.shape[2] * argmax.shape[3]

@@ -374,3 +374,10 @@ def test_an_error_too_large_to_square_is_infinite_without_a_warning():
     loss, cache = fast.mse_forward(np.array([[1e30]], np.float32), np.array([[-1e30]], np.float32))
     assert loss == inf
     assert_array_equal(fast.mse_backward(cache), np.array([[4e30]], np.float32))
+
+
+def test_an_unsigned_argmax_does_not_wrap_to_minus_one():
+    """-1 stands for a window without pixels; 2**64 - 1 is an error."""
+    y, cache = fast.max_pool2d_forward(np.ones((1, 1, 2, 2)), 2)
+    with pytest.raises(ValueError, match="outside"):
+        fast.max_pool2d_backward(y, cache._replace(argmax=np.full((1, 1, 1, 1), 2**64 - 1, np.uint64)))

@@ -168,3 +168,9 @@ def test_a_dropout_mask_depends_on_place_alone():
     for other in (DropoutStream(1, 3), DropoutStream(2, 2)):
         assert (other.random((50, 40)) != draws).mean() > 0.99
     assert draws.min() >= 0 and draws.max() < 1 and abs(draws.mean() - 0.5) < 0.03
+
+
+def test_a_weight_beyond_float32_is_refused():
+    X, y = _data()
+    with pytest.raises(ValueError, match="finite"):
+        _train(_net("float32"), X, y, sample_weight=np.full(25, 1e300))
