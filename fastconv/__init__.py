@@ -12,7 +12,7 @@ _HOMES = {
     **dict.fromkeys(["load_digits"], "data"),
     **dict.fromkeys(["ModelFileError"], "files"),
 }
-_MODULES = ("functional", "reference")
+_MODULES = ("functional", "reference", "explain")
 
 __all__ = [*_HOMES]
 

@@ -1,0 +1,16 @@
+"""Where every number of a gradient comes from: `trace` a training step, ask it `why`, check it, and diagnose your own.
+
+>>> import fastconv, numpy as np
+>>> net, x, labels = fastconv.explain.integer_example(samples=2)
+>>> t = fastconv.explain.trace(net, x, labels)
+>>> fastconv.explain.diagnose(t["d 0.weight"] * 2, t, "0.weight").mistake
+'mean_missing'
+"""
+
+from .checking import gradcheck
+from .diagnosing import Diagnosis, diagnose
+from .example import integer_example
+from .ledger import Ledger, Term
+from .tracing import Trace, trace
+
+__all__ = ["Diagnosis", "Ledger", "Term", "Trace", "diagnose", "gradcheck", "integer_example", "trace"]

@@ -1,0 +1,209 @@
+"""`diagnose`: which mistake turns the right gradient into the one that was given?
+
+Every mistake, alone and in pairs, is made on the trace's own network; the one whose gradient is the given one is named.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ..arrays import as_float
+from .ledger import number
+from .mistakes import END, MISTAKES, Planted, variations
+from .terms import entry
+
+TIGHT, LOOSE = 1e-9, 1e-5
+"""Relative to the gradient's size: agreement in float64, and in float32."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found.
+
+    Attributes
+    ----------
+    mistake : str or None
+        A name of `fastconv.explain.mistakes.MISTAKES`; None where the gradient is right, "unknown" where nothing explains it.
+    mistakes : tuple of str
+        Where several together explain it; `mistake` is the first.
+    confidence : float
+        1 where nothing else gives these numbers, less where other mistakes or rounding would.
+    text : str
+        The finding and the correction.
+    alternatives : tuple of tuple of str
+        Other mistakes that give the same numbers here.
+    where : str or None
+        The first entry that deviates from the right gradient.
+    """
+
+    mistake: str | None
+    mistakes: tuple
+    confidence: float
+    text: str
+    alternatives: tuple = ()
+    where: str | None = None
+
+    def __str__(self):
+        return self.text
+
+
+def diagnose(gradient, trace, name):
+    """Name the mistake behind a gradient that was computed by hand or by other code.
+
+    gradient (shape of ``trace["d " + name]``, or that transposed) -> Diagnosis
+
+    Parameters
+    ----------
+    gradient : array
+        Also rounded, to 2 or 3 decimals say.
+    trace : Trace
+        Of the same network, batch and labels.
+    name : str
+        "0.weight", "4.bias", "1.out", "input"; "d 0.weight" is the same.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, and a shape that is not the right one with its axes reordered.
+
+    Examples
+    --------
+    >>> import fastconv, fastconv.explain
+    >>> net, x, labels = fastconv.explain.integer_example()
+    >>> t = fastconv.explain.trace(net, x, labels)
+    >>> print(diagnose(t["d 0.weight"][..., ::-1, ::-1], t, "0.weight").text)
+    kernel_rotated: do not rotate dw: it is a correlation of the input with dy, tap (u, v) stays at (u, v).
+    """
+    name = name.removeprefix("d ").strip()
+    right = _gradient_of(trace, name)
+    given = as_float(gradient, "gradient").astype(np.float64)
+    if sorted(given.shape) != sorted(right.shape):
+        raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as {name!r}, or its axes reordered")
+    search = _Search(Planted(trace), name, given)
+    where = _first_deviation(given, search.right, name)
+    decimals, tiers = _decimals(given), _tiers(given)
+    coarse = tiers[-1] if decimals <= 3 else tiers[0]
+    if search.fits(search.right, coarse):
+        return _correct(search, coarse)
+    for tier in tiers:
+        if search.fits(search.right, tier):
+            return _correct(search, tier)
+        for size in (1, 2):
+            found = search.explained(size, tier)
+            if found:
+                return _named(found, where, exact=tier in tiers[:2])
+    return _unknown(given, search, where)
+
+
+class _Search:
+    """The given gradient against every planted one."""
+
+    def __init__(self, planted, name, given):
+        self.planted, self.name, self.given = planted, name, given
+        self.right = planted.gradient(name, ())
+        self.choices = variations(planted.trace, name, given.shape)
+        self.floor = TIGHT * abs(planted.dy(len(planted.trace.layers) - 1, ())).max()
+        self._found = {}
+
+    def fits(self, candidate, tier):
+        """Whether the given gradient is `candidate`, up to relative and absolute tolerance."""
+        if candidate.shape != self.given.shape:
+            return False
+        relative, absolute = tier
+        tolerance = relative * max(abs(candidate).max(initial=0), self.floor) + absolute
+        return bool((abs(self.given - candidate) <= tolerance).all())
+
+    def explained(self, size, tier):
+        """The names of the mistakes, `size` together, that give these numbers: the closest and commonest first."""
+        if size not in self._found:
+            self._found[size] = [(names, g) for names, g in self._candidates(size) if g.shape == self.given.shape]
+        best = {}
+        for names, candidate in self._found[size]:
+            if self.fits(candidate, tier):
+                residual = float(abs(self.given - candidate).max(initial=0))
+                best[names] = min(residual, best.get(names, np.inf))
+        # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
+        unit = max(TIGHT * abs(self.given).max(initial=0), self.floor, 1e-300)
+        return sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
+
+    def _candidates(self, size):
+        for choice in combinations(self.choices, size):
+            plants = [plant for plants in choice for plant in plants]
+            names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
+            slots = {(plant.place, plant.slot) for plant in plants}
+            if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
+                yield names, self.planted.gradient(self.name, tuple(plants))
+
+
+def _contradict(plants):
+    """A bias is summed once; whoever mistakes dw's taps has them in one way."""
+    return {"bias", "columns"} <= {plant.slot for plant in plants if plant.place == END}
+
+
+def _rank(names):
+    return sum(2.0 ** list(MISTAKES).index(name) for name in names)
+
+
+def _gradient_of(trace, name):
+    if name == "loss" or f"d {name}" not in trace:
+        names = ", ".join(n for n in trace.names if n.startswith("d ") and n != "d loss")
+        raise ValueError(f"no gradient {name!r}; the gradients are {names}")
+    return trace[f"d {name}"]
+
+
+def _decimals(given):
+    """To how many decimals every entry of the gradient is rounded, 9 if it is not."""
+    scale = max(abs(given).max(initial=0), 1)
+    return next((d for d in range(9) if (abs(given - given.round(d)) <= 1e-7 * scale * 10.0**-d).all()), 9)
+
+
+def _tiers(given):
+    """(relative, absolute) tolerances to try, tighter first."""
+    decimals = _decimals(given)
+    # Whole numbers may come from two decimals as well: 0.00. One decimal or none is believed of large gradients only.
+    grid = [d for d in (8, 7, 6, 5, 4, 3, 2) if d >= decimals][-1:]
+    return [(TIGHT, 0.0), (LOOSE, 0.0), *((LOOSE, 0.5001 * 10.0**-d) for d in grid)]
+
+
+def _correct(search, tier):
+    rivals = [] if tier[1] == 0 else search.explained(1, tier)
+    text = "The gradient is right." if tier[1] == 0 else f"The gradient is right, to its rounding of {number(2 * tier[1])}."
+    return Diagnosis(None, (), 1 / (1 + len(rivals)), text, tuple(rivals))
+
+
+def _named(found, where, exact):
+    mistakes, others = found[0], tuple(found[1:])
+    text = "; and ".join(f"{name}: {MISTAKES[name]}" for name in mistakes) + "."
+    if others:
+        names = ", ".join(" with ".join(names) for names in others[:5])
+        text += f" Here the numbers alone do not tell it from {names}{' and others' if len(others) > 5 else ''}."
+    return Diagnosis(mistakes[0], mistakes, (1.0 if exact else 0.9) / len(found), text, others, where)
+
+
+def _first_deviation(given, right, name):
+    """The first entry, in row-major order, that is not the right one."""
+    if given.shape != right.shape:
+        return None
+    off = abs(given - right) > LOOSE * abs(right).max(initial=0) + 0.5001 * 10.0 ** -_decimals(given)
+    off |= ~np.isfinite(given)
+    return entry(f"d {name}", *map(int, np.argwhere(off)[0])) if off.any() else None
+
+
+def _unknown(given, search, where):
+    if given.shape != search.right.shape:
+        text = f"The axes are transposed, {given.shape} for {search.right.shape}, and no known mistake explains the numbers."
+        return Diagnosis("transposed", ("transposed", "unknown"), 0.5, text)
+    if where is None:
+        return Diagnosis("unknown", ("unknown",), 0.0, "No known mistake explains the gradient, which is off in its last digits.")
+    index = search.planted.trace.parse(where)[1]
+    off = int((~(abs(given - search.right) <= LOOSE * abs(search.right).max())).sum())
+    text = (
+        f"No known mistake, alone or in a pair, gives these numbers. {off} of {given.size} entries deviate; the first is "
+        f"{where}: {number(given[index])} where {number(search.right[index])} is right. trace.why({where!r}) lists its terms."
+    )
+    return Diagnosis("unknown", ("unknown",), 0.0, text, (), where)

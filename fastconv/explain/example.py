@@ -1,0 +1,41 @@
+"""The 5x5 network in whole numbers, so that everything up to the softmax can be done by hand."""
+
+import numpy as np
+
+from ..geometry import integer
+from ..network import tiny_net
+
+
+def integer_example(n_classes=3, *, samples=1, random_state=0):
+    """`tiny_net` with small whole numbers for pixels and weights: exact up to the softmax, and doable by hand.
+
+    -> net, x (samples, 1, 5, 5), labels (samples,)
+
+    Parameters
+    ----------
+    n_classes, samples : int
+    random_state : int or numpy.random.Generator
+        Another number, another exercise.
+
+    Returns
+    -------
+    net : Sequential
+        In float64.
+    x : float64 array (samples, 1, 5, 5)
+        Of 0, 1 and 2.
+    labels : int64 array (samples,)
+
+    Examples
+    --------
+    >>> net, x, labels = integer_example()
+    >>> net.params["0.weight"]
+    array([[[[ 1.,  2.],
+             [-1.,  1.]]]])
+    """
+    rng = np.random.default_rng(random_state)
+    samples = integer(samples, "samples", 1)
+    net = tiny_net(n_classes, dtype="float64")
+    for parameter in net.params.values():
+        parameter[...] = rng.integers(-1, 3 if parameter.ndim == 4 else 2, parameter.shape)
+    x = rng.integers(0, 3, (samples, *net.input_shape)).astype(np.float64)
+    return net, x, rng.integers(0, n_classes, samples)

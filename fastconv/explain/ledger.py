@@ -1,0 +1,104 @@
+"""What `Trace.why` hands over: the terms of one number, and for a pool the windows that had a say in it."""
+
+from dataclasses import dataclass, field
+from math import fsum, prod
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """One product of a sum.
+
+    Attributes
+    ----------
+    factors : tuple of float
+        Their product is `value`.
+    sources : tuple of str
+        Where each factor comes from: an entry such as "input[1,0,2,3]", or a constant's name such as "1/N".
+    """
+
+    factors: tuple
+    sources: tuple
+
+    @property
+    def value(self):
+        """The product of the factors."""
+        return prod(self.factors)
+
+    def __str__(self):
+        product = " * ".join(f"{source} {number(factor)}" for source, factor in zip(self.sources, self.factors))
+        return f"{product}  =  {number(self.value)}"
+
+
+class Look(NamedTuple):
+    """One window of a max pool that looked at a position.
+
+    Attributes
+    ----------
+    window : str
+        The entry of the pool's output, "2.out[0,0,1,1]".
+    winner : str
+        The entry that it took.
+    tied : tuple of str
+        The other entries that were as large, so that the winner won only by standing first.
+    values : tuple of tuple of float
+        What the window saw, row by row, without padding.
+    """
+
+    window: str
+    winner: str
+    tied: tuple
+    values: tuple
+
+    def __str__(self):
+        seen = "; ".join(", ".join(map(number, row)) for row in self.values)
+        tie = f" by a tie with {', '.join(self.tied)}, standing first" if self.tied else ""
+        return f"{self.window} looks at [{seen}]: {self.winner} wins{tie}"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where one number comes from; ``str(ledger)`` is readable.
+
+    Attributes
+    ----------
+    entry : str
+        "d 0.weight[0,0,1,1]".
+    value : float
+        The number itself.
+    equation : str
+    terms : tuple of Term
+        In the order of the sum. Taps in the padding are there, with a factor 0 from "padding".
+    readings : dict of str to tuple of Term
+        For the gradient of a convolution's input: "scatter" (the `terms`, as col2im adds them) and "correlation" (full correlation
+        with the rotated kernel), the same sum read twice.
+    looks : tuple of Look
+        For a max pool: every window that looked.
+    notes : tuple of str
+    """
+
+    entry: str
+    value: float
+    equation: str
+    terms: tuple
+    readings: dict = field(default_factory=dict)
+    looks: tuple = ()
+    notes: tuple = ()
+
+    @property
+    def total(self):
+        """The sum of the terms: `value`, to rounding."""
+        return fsum(term.value for term in self.terms)
+
+    def __str__(self):
+        lines = [f"{self.entry} = {number(self.value)}", f"  {self.equation}"]
+        for name, terms in (self.readings or {"": self.terms}).items():
+            lines += [f"  read as {name}:"] if name else []
+            lines += [f"  {position}.  {term}" for position, term in enumerate(terms, 1)]
+            total = fsum(term.value for term in terms)
+            lines.append(f"  sum of {len(terms)} term{'s' if len(terms) != 1 else ''}: {number(total)}")
+        return "\n".join([*lines, *(f"  {line}" for line in (*self.looks, *self.notes))])
+
+
+def number(value):
+    """A number as a reader wants it: six digits, no trailing zeros, no minus before zero."""
+    return f"{value + 0.0:.6g}"

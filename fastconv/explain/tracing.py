@@ -1,0 +1,272 @@
+"""`trace`: one forward and one backward pass with every array kept under its name, by the functions that training uses."""
+
+import re
+
+import numpy as np
+
+from .. import functional
+from ..arrays import as_float
+from ..layers import AvgPool2d, Conv2d, Dropout, MaxPool2d, ReLU
+from . import equations, sheets
+from .terms import account
+
+_ENTRY = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<index>[\s\d,-]*)\])?")
+
+
+def trace(net, x, labels, *, loss="cross_entropy", rng=None):
+    """Every activation and every gradient of one training step, by name.
+
+    x (N, C, H, W), labels (N,) or targets (N, K) -> Trace
+
+    Parameters
+    ----------
+    net : Sequential
+    x : array (N, C, H, W)
+        At least one sample.
+    labels : integer array (N,), or array (N, K) with ``loss="mse"``
+    loss : "cross_entropy" or "mse"
+        As for `fastconv.train`.
+    rng : numpy.random.Generator, optional
+        Dropout acts only with it.
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit the network, and labels outside its classes.
+
+    Examples
+    --------
+    >>> import fastconv, fastconv.explain
+    >>> net, x, labels = fastconv.explain.integer_example()
+    >>> t = fastconv.explain.trace(net, x, labels)
+    >>> t["d 0.weight"].shape, t["2.out"]
+    ((1, 1, 2, 2), array([[[[4., 2.],
+             [4., 4.]]]]))
+    >>> print(t.why("2.out[0,0,0,0]"))
+    2.out[0,0,0,0] = 4
+      2.out[n,c,i,j] = max over u,v of 1.out[n,c,2*i + u,2*j + v]
+      1.  1.out[0,0,1,0] 4  =  4
+      sum of 1 term: 4
+      2.out[0,0,0,0] looks at [3, 2; 4, 1]: 1.out[0,0,1,0] wins
+    """
+    if loss not in ("cross_entropy", "mse"):
+        raise ValueError(f'loss must be "cross_entropy" or "mse", got {loss!r}')
+    # Copies: training the network further must not change what was traced.
+    x = np.array(as_float(x, "x"), net.dtype)
+    if len(x) == 0:
+        raise ValueError(f"x has shape {x.shape}, expected at least one sample to trace")
+    arrays, caches = _forward(net, x, rng)
+    losses = _cross_entropy if loss == "cross_entropy" else _mse
+    gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses(arrays, net, labels))}
+    return Trace(net, loss, {**arrays, **gradients}, caches)
+
+
+class Trace:
+    """Every array of one training step under its name; made by `trace`.
+
+    ``trace["d 0.weight"]`` is a plain array. "input", "0.out", "1.out", ... are the activations, "0.weight" and "0.bias" the
+    parameters, and "d " before any of them its gradient. What a layer keeps for its backward pass is there too ("0.cols",
+    "1.open", "2.argmax"), and so is what lies between logits and loss ("shifted", "exponentials", "sums", "probabilities",
+    "onehot", "losses"; or "target" and "error").
+
+    Attributes
+    ----------
+    names : tuple of str
+        In the order of computation.
+    equations : dict of str to Equation
+        How each was made, ``.text`` and ``.latex``.
+    constants : dict of str to float
+        The numbers that a `Term` may name as a source without their being an entry, such as "1/N".
+    layers : tuple
+    loss : "cross_entropy" or "mse"
+    caches : list
+        Of the forward pass, one a layer.
+    """
+
+    def __init__(self, net, loss, arrays, caches):
+        self.layers, self.shapes, self.loss, self.caches = net.layers, net.shapes, loss, caches
+        self._arrays = arrays
+        self.names = tuple(arrays)
+        self.constants = _constants(self)
+        self.equations = equations.write(self)
+
+    def __getitem__(self, name):
+        if name not in self._arrays:
+            raise ValueError(f"no array {name!r}; the names are {', '.join(self.names)}")
+        return self._arrays[name]
+
+    def __contains__(self, name):
+        return name in self._arrays
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self):
+        return len(self.names)
+
+    def __repr__(self):
+        return f"<Trace of {len(self.layers)} layers, {len(self['input'])} samples, loss {float(self['loss']):.6g}>"
+
+    def why(self, entry):
+        """The terms whose sum one number is.
+
+        Parameters
+        ----------
+        entry : str
+            A name with an index: "d 0.weight[0,0,1,1]"; "loss" has none.
+
+        Returns
+        -------
+        Ledger
+
+        Raises
+        ------
+        ValueError
+            For an unknown name, or an index outside its array.
+        """
+        return account(self, *self.parse(entry))
+
+    def parse(self, entry):
+        """``"0.out[0,0,2,3]"`` -> ``("0.out", (0, 0, 2, 3))``, checked."""
+        match = _ENTRY.fullmatch(entry.strip()) if isinstance(entry, str) else None
+        if match is None:
+            raise ValueError(f"{entry!r} is not a name with an index, such as 'd 0.out[0,0,1,2]'")
+        shape = self[match["name"]].shape
+        try:
+            index = tuple(int(number) for number in (match["index"] or "").split(",") if number.strip())
+        except ValueError:
+            raise ValueError(f"{entry!r} has an index that is no list of integers") from None
+        if len(index) != len(shape):
+            raise ValueError(f"{entry!r} has {len(index)} indices, {match['name']!r} has shape {shape}")
+        if not all(0 <= i < size for i, size in zip(index, shape)):
+            raise ValueError(f"{entry!r} is out of range, {match['name']!r} has shape {shape}")
+        return match["name"], index
+
+    def resolve(self, source):
+        """The number that a source of a `Term` stands for.
+
+        Parameters
+        ----------
+        source : str
+            An entry ("input[0,0,2,3]"), a constant's name ("1/N"), or exp, log or 1/ of an entry ("log(sums[0])").
+
+        Returns
+        -------
+        float
+        """
+        if source in self.constants:
+            return self.constants[source]
+        for prefix, function in _FUNCTIONS.items():
+            if source.startswith(prefix):
+                return float(function(self.resolve(source.removeprefix(prefix).removesuffix(")"))))
+        name, index = self.parse(source)
+        return float(self._arrays[name][index])
+
+    def to_text(self, *, worksheet=False):
+        """The whole step as plain text: each array under its equation.
+
+        Parameters
+        ----------
+        worksheet : bool
+            Leave the gradients blank, to be filled in by hand.
+
+        Returns
+        -------
+        str
+        """
+        return sheets.text(self, worksheet)
+
+    def to_markdown(self, *, worksheet=False):
+        """The whole step as Markdown with LaTeX equations.
+
+        Parameters
+        ----------
+        worksheet : bool
+            Leave the gradients blank, to be filled in by hand.
+
+        Returns
+        -------
+        str
+        """
+        return sheets.markdown(self, worksheet)
+
+
+_FUNCTIONS = {"exp(": np.exp, "log(": np.log, "1/": np.reciprocal}
+
+
+def _forward(net, x, rng):
+    """-> arrays up to the last layer's output, caches"""
+    arrays, caches, y = {"input": x}, [], x
+    if x.shape[1:] != net.input_shape:
+        raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, net.input_shape))})")
+    for index, (layer, shape) in enumerate(zip(net.layers, net.shapes)):
+        params = {f"{index}.{name}": net.params[f"{index}.{name}"].copy() for name in layer.parameter_shapes(shape)}
+        y, cache = layer.forward(functional, y, list(params.values()), rng)
+        arrays |= params | _kept(index, layer, cache) | {f"{index}.out": y}
+        caches.append(cache)
+    return arrays, caches
+
+
+def _kept(index, layer, cache):
+    """What the layer keeps for its backward pass, by name."""
+    if isinstance(layer, Conv2d) and cache.cols is not None:
+        return {f"{index}.cols": cache.cols.reshape(len(cache.cols), -1)}  # (C*KH*KW, N*OH*OW)
+    if isinstance(layer, MaxPool2d):
+        return {f"{index}.argmax": cache.argmax}
+    if isinstance(layer, ReLU):
+        return {f"{index}.open": ~cache.shut}
+    if isinstance(layer, Dropout) and cache is not None:
+        return {f"{index}.kept": cache.kept}
+    return {}
+
+
+def _cross_entropy(arrays, net, labels):
+    """Adds what lies between logits and loss to `arrays`; -> the gradient to the logits"""
+    logits = arrays[f"{len(net.layers) - 1}.out"]
+    loss, cache = functional.cross_entropy_forward(logits, labels)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    onehot = np.zeros_like(logits)
+    onehot[np.arange(len(logits)), cache.labels] = 1
+    sums = exponentials.sum(axis=1)
+    losses = np.log(sums) - shifted[np.arange(len(logits)), cache.labels]
+    arrays |= {"shifted": shifted, "exponentials": exponentials, "sums": sums, "probabilities": cache.probabilities,
+               "onehot": onehot, "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
+    return functional.cross_entropy_backward(cache)
+
+
+def _mse(arrays, net, target):
+    """Adds target, error and loss to `arrays`; -> the gradient to the last output"""
+    y = arrays[f"{len(net.layers) - 1}.out"]
+    loss, cache = functional.mse_forward(y, np.array(as_float(target, "target"), net.dtype))
+    arrays |= {"target": y - cache.error, "error": cache.error, "loss": np.array(loss, net.dtype)}
+    return functional.mse_backward(cache)
+
+
+def _backward(net, caches, dy):
+    """Every gradient by name. `Sequential.backward` stops at the first parameters; here the input gets one too."""
+    gradients = {}
+    for index in range(len(net.layers) - 1, -1, -1):
+        gradients[f"d {index}.out"] = dy
+        dy, found = net.layers[index].backward(functional, dy, caches[index], True)
+        for name, gradient in zip(net.layers[index].parameter_shapes(net.shapes[index]), found, strict=True):
+            gradients[f"d {index}.{name}"] = gradient
+    return gradients | {"d input": dy}
+
+
+def _constants(trace):
+    N, outputs = len(trace["input"]), trace[f"{len(trace.layers) - 1}.out"][0].size
+    constants = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won": 1.0, "lost": 0.0, "1/N": 1 / N}
+    if trace.loss == "mse":
+        constants |= {"1/(N*K)": 1 / (N * outputs), "2/(N*K)": 2 / (N * outputs)}
+    for layer, shape, cache in zip(trace.layers, trace.shapes, trace.caches):
+        if isinstance(layer, AvgPool2d):
+            window = layer.window(shape)
+            constants[f"1/{window.KH * window.KW}"] = 1 / (window.KH * window.KW)
+        if isinstance(layer, Dropout) and cache is not None:
+            constants[f"1/(1-{layer.p})"] = float(cache.scale)
+    return constants
