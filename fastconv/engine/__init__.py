@@ -123,7 +123,7 @@ def predict(net, x, n_threads=None):
     memory = _Memory(plan, 0, 0, n_threads)
     run.pack(net.buffer, memory.part(0), plan.packed)
     out = np.empty((len(x), int(np.prod(net.output_shape))), np.float32)
-    flat = x.reshape(len(x), -1)
+    flat = x.reshape(len(x), int(np.prod(net.input_shape)))
     stride = T * n_threads * max(1, int(2e9 / (plan.multiply_adds + 1)) // (T * n_threads))
     for first in range(0, len(x), stride):
         stop = min(first + stride, len(x))
