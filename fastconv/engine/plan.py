@@ -13,7 +13,11 @@ import numpy as np
 from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 from ..geometry import Window, conv_window
 from . import record as r
+from .lanekernel import FILTERS, TAPS
 from .lanes import T
+
+FEW_CHANNELS = 6
+"""Below, dw sums lanes; from here on channels fill enough accumulators (6 of D's second layer: 160 GFLOP/s of 249)."""
 
 
 class Image(NamedTuple):
@@ -80,7 +84,7 @@ class Plan:
         largest = self._gradient_size()
         self._buffers = [self._reserve(largest), self._reserve(largest)]
         # One buffer for all transposed gradients: layers use it one after the other.
-        self._transposed = self._reserve(max([len(s[1].blocks) * s[3].H * s[3].W * T * T for s in self._steps if s[0] is Conv2d] or [0]))
+        self._transposed = self._reserve(max([_dw_scratch(conv, y) for kind, conv, _, y, _ in self._steps if kind is Conv2d] + [0]))
         self.gradient = self.output._replace(at=self._buffers[0])
         gradient = self.gradient
         for index in range(len(self._steps) - 1, self.first - 1, -1):
@@ -213,7 +217,10 @@ class Plan:
         blocks = conv.blocks
         transposed = self._transposed
         if conv.bias >= 0:
-            self._backward.append({r.KIND: r.BIAS_SUM, r.X: dy.at, r.OUT: conv.bias, r.NP: P, r.CHANNELS: conv.F})
+            self._backward.append({r.KIND: r.BIAS_SUM, r.X: dy.at, r.OUT: conv.bias, r.NP: P, r.CHANNELS: conv.F, r.W: transposed})
+        if Cg < FEW_CHANNELS:
+            self._emit_lane_dw(conv, x, dy)
+            return
         for index, (g, block, M) in enumerate(blocks):
             at = transposed + index * P * T * T
             self._backward.append({r.KIND: r.TRANSPOSE, r.X: dy.pixel(0, 0, g * conv.F // conv.groups + block * T),
@@ -230,6 +237,27 @@ class Plan:
                         pixel = x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, g * Cg + c)
                         out = conv.tap(g, block, u, v, c)
                         self._backward.append(line | {r.M: M, r.NP: n, r.W: pixel, r.OUT: out})
+
+    def _emit_lane_dw(self, conv, x, dy):
+        """dw where there are few channels: filters times taps of sums, whose lanes are added at the end."""
+        K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
+        k_size, at, merged = K.KH * K.KW * Cg, self._transposed, K.DW == 1 and conv.groups == 1
+        self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: at, r.NP: conv.F * k_size})
+        columns = _tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
+        if not merged:
+            columns = [(j, nj, v + more, 1) for j, nj, v, nv in columns for more in range(nv)]
+        for f, M in [(f, M) for g in range(conv.groups) for f, M in _filter_blocks(g * Fg, Fg)]:
+            for u in range(K.KH):
+                i, ni = _positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
+                for j, nj, v, nv in columns:
+                    pixel = x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, f // Fg * Cg)
+                    for tap, N in _even_parts(nv * Cg, TAPS):
+                        self._backward.append({
+                            r.KIND: r.LANE_PRODUCT, r.M: M, r.N0: N, r.X: pixel + tap * T, r.W: dy.pixel(i, j, f), r.NQ: ni, r.NP: nj,
+                            r.XQ: K.SH * x.W * x.C * T, r.XP: K.SW * x.C * T, r.WQ: dy.W * dy.C * T, r.WP: dy.C * T,
+                            r.OQ: k_size * T, r.OUT: at + (f * k_size + (u * K.KW + v) * Cg + tap) * T})  # fmt: skip
+        for g in range(conv.groups):
+            self._backward.append({r.KIND: r.LANE_REDUCE, r.X: at + g * Fg * k_size * T, r.OUT: conv.tap(g, 0), r.NQ: Fg, r.NP: k_size})
 
     def _emit_dx(self, conv, dy, dx, mask):
         """dx as the forward product with the roles of channels and filters exchanged: col2im as a gather."""
@@ -330,6 +358,30 @@ def _blocks(C):
     """(first channel, number of blocks, channels in each): blocks of T, then the rest."""
     full, rest = divmod(C, T)
     return [(0, full, T)] * bool(full) + [(full * T, 1, rest)] * bool(rest)
+
+
+def _filter_blocks(first, F):
+    """(filter, filters) in blocks of the lane kernel's sizes, largest first."""
+    blocks, stop = [], first + F
+    while first < stop:
+        M = next(M for M in FILTERS if M <= stop - first)
+        blocks.append((first, M))
+        first += M
+    return blocks
+
+
+def _even_parts(n, most):
+    """(start, size) of as few and as equal parts as can be, none above `most`."""
+    parts = -(-n // most)
+    edges = [k * n // parts for k in range(parts + 1)]
+    return [(start, stop - start) for start, stop in zip(edges, edges[1:])]
+
+
+def _dw_scratch(conv, y):
+    """Floats that a layer's dw needs: dy transposed, or lanes of sums; and the bias's lanes."""
+    taps = conv.window.KH * conv.window.KW * conv.C // conv.groups
+    few = conv.C // conv.groups < FEW_CHANNELS
+    return max(conv.F * taps * T if few else len(conv.blocks) * y.H * y.W * T * T, conv.F * T)
 
 
 def _aligned(size):

@@ -9,7 +9,7 @@ PARAMS, WORK, GRADS = range(3)
 
 # Operations.
 PRODUCT, LANE_PRODUCT, TRANSPOSE, BIAS_SUM, RELU, RELU_BACK, MAX_POOL, MAX_POOL_BACK, AVG_POOL, AVG_POOL_BACK, \
-    DROPOUT = range(11)
+    DROPOUT, LANE_ZERO, LANE_REDUCE = range(13)
 
 # What a product's accumulators start from, and what happens to them before they are stored.
 ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)

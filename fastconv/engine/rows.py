@@ -30,16 +30,48 @@ def transpose(mem, line, tile):
 
 @_kernel
 def bias_sum(mem, line, tile):
-    """db[f] += dy[f] summed over positions, lane by lane, and then over the lanes."""
-    x, out, C = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.CHANNELS]
-    for c in range(C):
-        total = np.float32(0)
-        for t in range(T):
-            lane = np.float32(0)
-            for p in range(line[r.NP]):
-                lane += mem[x + (p * C + c) * T + t]
-            total += lane
+    """db[f] += dy[f] summed over positions, lane by lane in the scratch at W, and then over the lanes."""
+    x, out, size = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.CHANNELS] * T
+    sums = mem[tile[r.WORK] + line[r.W] : tile[r.WORK] + line[r.W] + size]
+    sums[:] = 0
+    for p in range(line[r.NP]):
+        _add(mem[x + p * size : x + (p + 1) * size], sums)
+    for c in range(line[r.CHANNELS]):
+        total = _sum_lanes(sums[c * T : (c + 1) * T])
         mem[out + c] = total if tile[r.FIRST] else mem[out + c] + total
+
+
+@_kernel
+def _add(more, sums):
+    for k in range(len(sums)):
+        sums[k] += more[k]
+
+
+@_kernel
+def _sum_lanes(row):
+    """The sum of T lanes: four chains, so that they overlap."""
+    a, b, c, d = row[0], row[1], row[2], row[3]
+    for t in range(4, T, 4):
+        a, b, c, d = a + row[t], b + row[t + 1], c + row[t + 2], d + row[t + 3]
+    return (a + b) + (c + d)
+
+
+@_kernel
+def lane_zero(mem, line, tile):
+    """NP rows of zeros."""
+    start = tile[r.WORK] + line[r.OUT]
+    mem[start : start + line[r.NP] * T] = 0
+
+
+@_kernel
+def lane_reduce(mem, line, tile):
+    """dw [block of T filters][tap][filter] += the lanes' sums of [filter][tap][lane]."""
+    x, out, taps = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.NP]
+    for f in range(line[r.NQ]):
+        for k in range(taps):
+            total = _sum_lanes(mem[x + (f * taps + k) * T : x + (f * taps + k + 1) * T])
+            at = out + (f // T * taps + k) * T + f % T
+            mem[at] = total if tile[r.FIRST] else mem[at] + total
 
 
 @_kernel
@@ -298,6 +330,10 @@ def work(mem, line, tile):
         transpose(mem, line, tile)
     elif kind == r.BIAS_SUM:
         bias_sum(mem, line, tile)
+    elif kind == r.LANE_ZERO:
+        lane_zero(mem, line, tile)
+    elif kind == r.LANE_REDUCE:
+        lane_reduce(mem, line, tile)
     elif kind == r.RELU:
         relu(mem, line, tile)
     elif kind == r.RELU_BACK:
