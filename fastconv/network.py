@@ -168,6 +168,11 @@ class Sequential:
         from .training import limit_threads
 
         x = self._input(x)
+        n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
+        if self.dtype == np.float32:
+            from .engine import predict
+
+            return predict(self, x, n_threads)
         with limit_threads(n_threads):
             parts = [self.forward(x[start : start + 256])[0] for start in range(0, len(x), 256)]
         return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), self.dtype)

@@ -42,7 +42,7 @@ def parse(arguments):
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.05, help="learning rate of SGD with momentum 0.9")
     parser.add_argument("--seed", type=int, default=0, help="of the split, the first weights and the order")
-    parser.add_argument("--backend", choices=("loop", "im2col"), help="default: the fastest that suits the network")
+    parser.add_argument("--backend", choices=("loop", "im2col", "compiled"), help="default: the fastest that suits the network")
     parser.add_argument("--save", metavar="FILE", type=Path, help="the trained network, a .safetensors file")
     parser.add_argument("--plot", metavar="FILE.png", type=Path, help="learning curve, filters and confusion matrix")
     parser.add_argument("--json", metavar="FILE", type=Path, help="results as JSON")
@@ -107,7 +107,7 @@ def main(arguments=None):
     if options.json:
         results = {
             **{"test_accuracy": accuracy, "train_seconds": seconds, "epochs": options.epochs},
-            **{"backend": options.backend or "im2col", "size": options.size, "net": options.net, "seed": options.seed},
+            **{"backend": options.backend or "compiled", "size": options.size, "net": options.net, "seed": options.seed},
             **{"batch_size": options.batch_size, "lr": options.lr, "history": vars(history)},
         }
         options.json.write_text(json.dumps(results, indent=2) + "\n")

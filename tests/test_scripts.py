@@ -27,7 +27,7 @@ def test_it_trains_saves_draws_and_reports(tmp_path):
     assert run.returncode == 0, run.stderr
     results = json.loads(report.read_text())
     assert run.stdout.splitlines()[-1] == f"test accuracy: {results['test_accuracy']:.4f}"
-    assert results["test_accuracy"] > 0.7 and results["epochs"] == 3 and results["backend"] == "im2col"
+    assert results["test_accuracy"] > 0.7 and results["epochs"] == 3 and results["backend"] == "compiled"
     assert results["train_seconds"] > 0 and len(results["history"]["loss"]) == 3
     assert picture.read_bytes().startswith(b"\x89PNG") and Sequential.load(model).input_shape == (1, 5, 5)
 

@@ -1,0 +1,402 @@
+"""A network becomes a program: a table of operations on a tile of T samples, with every offset worked out here, in Python.
+
+A *row* is one (y, x, channel) position of T samples side by side; an image is stored [y][x][channel][lane]. im2col's gather is
+then nothing but strides: the patch under an output is a few runs of rows that lie side by side. Taps that fall into padding are left
+out of the sums, so positions are grouped into rectangles that see the same taps: nine for a padded 3x3 convolution.
+"""
+
+from math import ceil, frexp, gcd
+from typing import NamedTuple
+
+import numpy as np
+
+from ..geometry import Window, conv_window
+from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from . import record as r
+from .lanekernel import FILTERS, TAPS
+from .lanes import T
+
+FEW_CHANNELS = 6
+"""Below, dw sums lanes; from here on channels fill enough accumulators (6 of D's second layer: 160 GFLOP/s of 249)."""
+
+
+class Image(NamedTuple):
+    """Where an activation, or its gradient, lies in the workspace."""
+
+    at: int
+    C: int
+    H: int
+    W: int
+
+    @property
+    def size(self):
+        return self.C * self.H * self.W * T
+
+    def pixel(self, y, x, c=0):
+        """The offset of a row."""
+        return self.at + ((y * self.W + x) * self.C + c) * T
+
+
+class Conv(NamedTuple):
+    """A convolution over its packed weights ``[group][block of T filters][u][v][c][filter]``; a linear layer has one pixel."""
+
+    window: Window
+    groups: int
+    C: int
+    F: int
+    weight: int
+    bias: int  # -1 without
+
+    @property
+    def blocks(self):
+        """(group, block, filters in it) for each block of up to T filters."""
+        size = self.F // self.groups
+        return [(g, k, min(T, size - k * T)) for g in range(self.groups) for k in range(ceil(size / T))]
+
+    def tap(self, g, block, u=0, v=0, c=0):
+        """The offset of a tap's weights for a block of filters."""
+        K = self.window
+        blocks = ceil(self.F // self.groups / T)
+        return self.weight + ((((g * blocks + block) * K.KH + u) * K.KW + v) * (self.C // self.groups) + c) * T
+
+
+class Plan:
+    """The program of a network, and the layout of its memory.
+
+    Attributes
+    ----------
+    forward, backward : int64 arrays (operations, COLUMNS)
+    packed : int64 array (parameters,)
+        Where each number of the network's flat buffer lies among the packed parameters.
+    n_packed, n_work : int
+        Floats of the packed parameters, and of one thread's workspace.
+    input, output : Image
+    """
+
+    def __init__(self, net):
+        self.n_work = 0
+        self.n_packed = 0
+        self._forward, self._backward, self._packed = [], [], []
+        self.output = self.input = self._image(*net.input_shape)
+        self._steps = list(self._parse(net))
+        trainable = [i for i, (kind, *_) in enumerate(self._steps) if kind is Conv2d]
+        self.first = trainable[0] if trainable else len(self._steps)
+        largest = self._gradient_size()
+        self._buffers = [self._reserve(largest), self._reserve(largest)]
+        # One buffer for all transposed gradients: layers use it one after the other.
+        self._transposed = self._reserve(
+            max([_dw_scratch(conv, y) for kind, conv, _, y, _ in self._steps if kind is Conv2d] + [0])
+        )
+        self.gradient = self.output._replace(at=self._buffers[0])
+        gradient = self.gradient
+        for index in range(len(self._steps) - 1, self.first - 1, -1):
+            gradient = self._emit_backward(*self._steps[index], gradient, index > self.first)
+        self.forward, self.backward = _table(self._forward), _table(self._backward)
+        self.packed = np.concatenate([*self._packed, np.zeros(0, np.int64)]).astype(np.int64)
+        self.n_packed = _aligned(self.n_packed)
+        self.multiply_adds = sum(layer.multiply_adds(shape) for layer, shape in zip(net.layers, net.shapes))
+
+    def _reserve(self, size):
+        at = self.n_work
+        self.n_work = _aligned(at + size)
+        return at
+
+    def _image(self, C, H, W):
+        return Image(self._reserve(C * H * W * T), C, H, W)
+
+    def _gradient_size(self):
+        sizes = [self.output.size]
+        for _, _, x, y, _ in self._steps:
+            sizes += [x.size, y.size]
+        return max(sizes)
+
+    # --- forward ---
+
+    def _parse(self, net):
+        """Emit the forward program; yields (kind, what, x, y, masked) for the backward one."""
+        dropouts, masked = 0, False
+        layers = [(layer, shape) for layer, shape in zip(net.layers, net.shapes) if not isinstance(layer, Flatten)]
+        at = 0
+        while at < len(layers):
+            layer, shape = layers[at]
+            x, following = self.output, [type(later) for later, _ in layers[at + 1 : at + 3]]
+            at += 1
+            if isinstance(layer, (Conv2d, Linear)):
+                # A ReLU is folded in where what comes next applies its mask in passing: a product or a max pool.
+                fused = len(following) == 2 and following[0] is ReLU and following[1] in (Conv2d, Linear, MaxPool2d)
+                at += fused
+                conv, x = self._conv(layer, shape, x)
+                y = self.output = self._image(conv.F, conv.window.OH, conv.window.OW)
+                self._emit_conv(conv, x, y, fused)
+                yield Conv2d, conv, x, y, masked
+                masked = fused
+                continue
+            if isinstance(layer, (MaxPool2d, AvgPool2d)):
+                window = layer.window(shape)
+                y = self.output = self._image(x.C, window.OH, window.OW)
+                argmax = self._reserve(y.size) if isinstance(layer, MaxPool2d) else 0
+                what = {**_pool_columns(window, x), r.ARGMAX: argmax}
+                kind = r.MAX_POOL if isinstance(layer, MaxPool2d) else r.AVG_POOL
+                self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, r.NQ: y.H, r.NP: y.W, **what})
+            else:
+                y = self.output = self._image(x.C, x.H, x.W)
+                what, kind = {r.CHANNELS: x.C, r.NQ: x.H, r.NP: x.W}, r.RELU
+                if isinstance(layer, Dropout):
+                    dropouts += 1
+                    fraction, exponent = frexp(np.float32(1 / (1 - layer.p)))
+                    what |= {r.LAYER: dropouts, r.THRESHOLD: ceil(layer.p * 2**24),
+                             r.MANTISSA: int(fraction * 2**24), r.EXPONENT: exponent - 24}  # fmt: skip
+                    kind = r.DROPOUT
+                self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, **what})
+            yield type(layer), what, x, y, masked
+            masked = False
+
+    def _conv(self, layer, shape, x):
+        """The Conv of a layer, its parameters laid out and packed; x as it sees it."""
+        if isinstance(layer, Conv2d):
+            window, groups, F = layer.window(shape), layer.groups, layer.out_channels
+        else:
+            window, groups, F = conv_window(1, 1, 1, 1, 0, 1), 1, layer.out_features
+        order = _weight_order(layer, x, window, groups, F)
+        if isinstance(layer, Linear):
+            x = Image(x.at, x.C * x.H * x.W, 1, 1)
+        self._packed.append(self.n_packed + order)
+        weight = self.n_packed
+        self.n_packed += groups * ceil(F // groups / T) * window.KH * window.KW * (x.C // groups) * T
+        bias = -1
+        if layer.bias:
+            bias = self.n_packed
+            self._packed.append(bias + np.arange(F))
+            self.n_packed = _aligned(bias + F)
+        return Conv(window, groups, x.C, F, weight, bias), x
+
+    def _emit_conv(self, conv, x, y, relu):
+        K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
+        rows = _tap_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH)
+        columns = _tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
+        base = {r.KIND: r.PRODUCT, r.ORDER: 0, r.X_IN: r.WORK, r.W_IN: r.PARAMS, r.OUT_IN: r.WORK,
+                r.INIT: r.ZERO if conv.bias < 0 else r.BIAS, r.FINAL: r.RELU_AFTER if relu else r.PLAIN,
+                r.XQ: K.SH * x.W * x.C * T, r.XP: K.SW * x.C * T, r.OQ: y.W * y.C * T, r.OP: y.C * T,
+                r.N3: 1, r.X2: K.DH * x.W * x.C * T, r.W2: K.KW * Cg * T}  # fmt: skip
+        for g, block, M in conv.blocks:
+            for i, ni, u, nu in rows:
+                for j, nj, v, nv in columns:
+                    line = base | {r.M: M, r.NQ: ni, r.NP: nj, r.N2: nu, r.W: conv.tap(g, block, u, v),
+                                   r.BIAS_AT: max(conv.bias, 0) + g * Fg + block * T,
+                                   r.X: x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, g * Cg),
+                                   r.OUT: y.pixel(i, j, g * Fg + block * T)}  # fmt: skip
+                    if K.DW == 1 and conv.groups == 1:
+                        line |= {r.N1: 1, r.N0: nv * Cg}  # a kernel's row is one run
+                    else:
+                        line |= {r.N1: nv, r.X1: K.DW * x.C * T, r.W1: Cg * T, r.N0: Cg}
+                    self._forward.append(line)
+
+    # --- backward ---
+
+    def _emit_backward(self, kind, what, x, y, masked, dy, need_dx):
+        """Emit one layer's backward pass from `dy`; -> where its dx lies."""
+        if kind is Conv2d:
+            dy = dy._replace(C=y.C, H=y.H, W=y.W)
+            self._emit_dw(what, x, dy)
+        if kind in (ReLU, Dropout):
+            line = {r.KIND: r.DROPOUT if kind is Dropout else r.RELU_BACK, r.X: dy.at, r.OUT: dy.at, r.MASK: y.at, **what}
+            self._backward.append(line)
+            return x._replace(at=dy.at)
+        dx = x._replace(at=self._buffers[dy.at == self._buffers[0]])
+        if not need_dx:
+            return dx
+        if kind is Conv2d:
+            self._emit_dx(what, dy, dx, x if masked else None)
+        else:
+            back = r.MAX_POOL_BACK if kind is MaxPool2d else r.AVG_POOL_BACK
+            line = {r.KIND: back, r.X: dy.at, r.OUT: dx.at, r.W: y.at, r.NQ: y.H, r.NP: y.W, r.FINAL: int(masked), **what}
+            self._backward.append(line)
+        return dx
+
+    def _emit_dw(self, conv, x, dy):
+        """dw as a product too: for each tap, rows of x times dy, transposed so that its filters lie side by side."""
+        K, Cg, P = conv.window, conv.C // conv.groups, dy.H * dy.W
+        blocks = conv.blocks
+        transposed = self._transposed
+        if conv.bias >= 0:
+            self._backward.append(
+                {r.KIND: r.BIAS_SUM, r.X: dy.at, r.OUT: conv.bias, r.NP: P, r.CHANNELS: conv.F, r.W: transposed}
+            )
+        if Cg < FEW_CHANNELS:
+            self._emit_lane_dw(conv, x, dy)
+            return
+        for index, (g, block, M) in enumerate(blocks):
+            at = transposed + index * P * T * T
+            self._backward.append({r.KIND: r.TRANSPOSE, r.X: dy.pixel(0, 0, g * conv.F // conv.groups + block * T),
+                                   r.OUT: at, r.M: M, r.NP: P, r.XP: dy.C * T})  # fmt: skip
+            for u in range(K.KH):
+                i, ni = _positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
+                for v in range(K.KW):
+                    j, nj = _positions(K.W, v * K.DW - K.PL, K.SW, K.OW)
+                    line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.X_IN: r.WORK, r.W_IN: r.WORK, r.OUT_IN: r.GRADS,
+                            r.INIT: r.ADD_UNLESS_FIRST, r.NQ: 1, r.N3: 1, r.N2: ni, r.N1: nj, r.N0: T,
+                            r.X: at + (i * K.OW + j) * T * T, r.X2: K.OW * T * T, r.X1: T * T,
+                            r.W2: K.SH * x.W * x.C * T, r.W1: K.SW * x.C * T, r.WP: T * T, r.OP: T * T}  # fmt: skip
+                    for c, n, M in _blocks(Cg):
+                        pixel = x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, g * Cg + c)
+                        out = conv.tap(g, block, u, v, c)
+                        self._backward.append(line | {r.M: M, r.NP: n, r.W: pixel, r.OUT: out})
+
+    def _emit_lane_dw(self, conv, x, dy):
+        """dw where there are few channels: filters times taps of sums, whose lanes are added at the end."""
+        K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
+        k_size, at, merged = K.KH * K.KW * Cg, self._transposed, K.DW == 1 and conv.groups == 1
+        self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: at, r.NP: conv.F * k_size})
+        columns = _tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
+        if not merged:
+            columns = [(j, nj, v + more, 1) for j, nj, v, nv in columns for more in range(nv)]
+        for f, M in [(f, M) for g in range(conv.groups) for f, M in _filter_blocks(g * Fg, Fg)]:
+            for u in range(K.KH):
+                i, ni = _positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
+                for j, nj, v, nv in columns:
+                    pixel = x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, f // Fg * Cg)
+                    for tap, N in _even_parts(nv * Cg, TAPS):
+                        self._backward.append({
+                            r.KIND: r.LANE_PRODUCT, r.M: M, r.N0: N, r.X: pixel + tap * T, r.W: dy.pixel(i, j, f), r.NQ: ni, r.NP: nj,
+                            r.XQ: K.SH * x.W * x.C * T, r.XP: K.SW * x.C * T, r.WQ: dy.W * dy.C * T, r.WP: dy.C * T,
+                            r.OQ: k_size * T, r.OUT: at + (f * k_size + (u * K.KW + v) * Cg + tap) * T})  # fmt: skip
+        for g in range(conv.groups):
+            self._backward.append(
+                {r.KIND: r.LANE_REDUCE, r.X: at + g * Fg * k_size * T, r.OUT: conv.tap(g, 0), r.NQ: Fg, r.NP: k_size}
+            )
+
+    def _emit_dx(self, conv, dy, dx, mask):
+        """dx as the forward product with the roles of channels and filters exchanged: col2im as a gather."""
+        K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
+        rows = _source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH)
+        columns = _source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
+        one_pixel = K.H == K.W == K.OH == K.OW == 1
+        for g in range(conv.groups):
+            for c, n, M in _blocks(Cg):
+                for block_c, count in [(c, n)] if one_pixel else [(c + k * T, 1) for k in range(n)]:
+                    for y, ny, sy, i, u, nu, du, di in rows:
+                        for x, nx, sx, j, v, nv, dv, dj in columns:
+                            channel = g * Cg + block_c
+                            line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.X_IN: r.WORK, r.W_IN: r.PARAMS, r.OUT_IN: r.WORK, r.M: M,
+                                    r.OUT: dx.pixel(y, x, channel), r.MASK: mask.pixel(y, x, channel) if mask else 0,
+                                    r.NQ: ny, r.XQ: dy.W * dy.C * T, r.OQ: sy * dx.W * dx.C * T, r.MQ: sy * dx.W * dx.C * T,
+                                    r.NP: nx, r.XP: dy.C * T, r.OP: sx * dx.C * T, r.MP: sx * dx.C * T,
+                                    r.N3: nu, r.X3: -di * dy.W * dy.C * T, r.W3: du * K.KW * Cg * T,
+                                    r.N2: nv, r.X2: -dj * dy.C * T, r.W2: dv * Cg * T}  # fmt: skip
+                            if one_pixel:
+                                line |= {r.NP: count, r.XP: 0, r.WP: T * T, r.OP: T * T, r.MP: T * T}
+                            self._emit_filters(conv, line, Fg, dy.pixel(i, j, g * Fg), (g, u, v, block_c), mask is not None)
+
+    def _emit_filters(self, conv, line, Fg, x, tap, masked):
+        """The sum over filters: full blocks of T, then the rest, added."""
+        g, u, v, c = tap
+        full, rest = divmod(Fg, T)
+        final = r.MASK_AFTER if masked else r.PLAIN
+        if full:
+            line |= {r.X: x, r.W: conv.tap(g, 0, u, v, c), r.INIT: r.ZERO, r.FINAL: r.PLAIN if rest else final,
+                     r.N1: full, r.X1: T * T, r.W1: conv.tap(0, 1) - conv.tap(0, 0), r.N0: T}  # fmt: skip
+            self._backward.append(dict(line))
+        if rest:
+            line |= {r.X: x + full * T * T, r.W: conv.tap(g, full, u, v, c), r.INIT: r.ADD if full else r.ZERO,
+                     r.FINAL: final, r.N1: 1, r.N0: rest}  # fmt: skip
+            self._backward.append(dict(line))
+
+
+def _weight_order(layer, x, window, groups, F):
+    """Where each weight, in PyTorch's order, lies in its packed block."""
+    if isinstance(layer, Linear):
+        # Rows are stored [y][x][c], a flattened image is numbered [c][y][x].
+        c, y, x_ = np.ogrid[: x.C, : x.H, : x.W]
+        k = (((y * x.W + x_) * x.C) + c).reshape(-1)
+        f, K = np.arange(F)[:, None], len(k)
+        return ((f // T * K + k) * T + f % T).reshape(-1)
+    Cg, Fg = x.C // groups, F // groups
+    f, c, u, v = np.ogrid[:F, :Cg, : window.KH, : window.KW]
+    g, f = f // Fg, f % Fg
+    block = g * ceil(Fg / T) + f // T
+    return ((((block * window.KH + u) * window.KW + v) * Cg + c) * T + f % T).reshape(-1)
+
+
+def _pool_columns(K, x):
+    return {r.CHANNELS: x.C, r.HEIGHT: x.H, r.WIDTH: x.W, r.KH: K.KH, r.KW: K.KW, r.SH: K.SH, r.SW: K.SW, r.PT: K.PT, r.PL: K.PL,
+            r.PB: K.PB, r.PR: K.PR}  # fmt: skip
+
+
+def _positions(size, shift, stride, count):
+    """(first, number) of the outputs i for which ``i * stride + shift`` lies in the image."""
+    first = max(0, -(shift // stride))
+    return first, max(0, min(count, (size - 1 - shift) // stride + 1) - first)
+
+
+def _tap_runs(size, K, S, D, P, count):
+    """Runs of outputs that see the same taps: (first output, outputs, first tap, taps)."""
+    runs = []
+    for i in range(count):
+        taps = [u for u in range(K) if 0 <= i * S - P + u * D < size]
+        taps = (taps[0], len(taps)) if taps else (0, 0)
+        if runs and runs[-1][2:] == taps:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1, *taps)
+        else:
+            runs.append((i, 1, *taps))
+    return runs
+
+
+def _source_runs(size, K, S, D, P, count):
+    """Runs of pixels y, y + S, ... that the same taps reach from outputs i, i + 1, ...
+
+    -> (first pixel, pixels, pixel step, output under the first tap, first tap, taps, tap step, output step back)
+    """
+    runs = {}
+    step = S // gcd(S, D)
+    for y in range(size):
+        taps = tuple(u for u in range(K) if (y + P - u * D) % S == 0 and 0 <= (y + P - u * D) // S < count)
+        key = y % S, taps
+        first, n = runs.get(key, (y, 0))
+        if n and y != first + n * S:  # the same taps again further on: dilation leaves gaps
+            key = y % S, taps, y
+            first, n = y, 0
+        runs[key] = first, n + 1
+    return [(y, n, S, (y + P - taps[0] * D) // S if taps else 0, taps[0] if taps else 0, len(taps), step, step * D // S)
+            for (_, taps, *_), (y, n) in runs.items()]  # fmt: skip
+
+
+def _blocks(C):
+    """(first channel, number of blocks, channels in each): blocks of T, then the rest."""
+    full, rest = divmod(C, T)
+    return [(0, full, T)] * bool(full) + [(full * T, 1, rest)] * bool(rest)
+
+
+def _filter_blocks(first, F):
+    """(filter, filters) in blocks of the lane kernel's sizes, largest first."""
+    blocks, stop = [], first + F
+    while first < stop:
+        M = next(M for M in FILTERS if stop - first >= M)
+        blocks.append((first, M))
+        first += M
+    return blocks
+
+
+def _even_parts(n, most):
+    """(start, size) of as few and as equal parts as can be, none above `most`."""
+    parts = -(-n // most)
+    edges = [k * n // parts for k in range(parts + 1)]
+    return [(start, stop - start) for start, stop in zip(edges, edges[1:])]
+
+
+def _dw_scratch(conv, y):
+    """Floats that a layer's dw needs: dy transposed, or lanes of sums; and the bias's lanes."""
+    taps = conv.window.KH * conv.window.KW * conv.C // conv.groups
+    few = conv.C // conv.groups < FEW_CHANNELS
+    return max(conv.F * taps * T if few else len(conv.blocks) * y.H * y.W * T * T, conv.F * T)
+
+
+def _aligned(size):
+    return -(-size // 16) * 16
+
+
+def _table(lines):
+    table = np.zeros((len(lines), r.COLUMNS), np.int64)
+    for row, line in zip(table, lines):
+        for column, value in line.items():
+            row[column] = value
+    return table

@@ -1,0 +1,350 @@
+"""Everything but the product, as plain Numba loops over rows of T samples: `work` is one line of a program.
+
+Each takes (mem, line, tile), as the product does: the flat memory, a line of the table, and the tile's context.
+"""
+
+from math import exp, isnan, log, sqrt
+
+import numpy as np
+
+from ..jit import kernel
+from . import record as r
+from .lanes import FINGERPRINT, T
+
+_kernel = kernel(key=FINGERPRINT)
+
+
+@_kernel
+def transpose(mem, line, tile):
+    """dy [position][filter][lane] -> [position][lane][filter], a block of up to T filters, the rest zeros."""
+    x, out, M = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.M]
+    for p in range(line[r.NP]):
+        source = mem[x + p * line[r.XP] : x + p * line[r.XP] + M * T]
+        target = mem[out + p * T * T : out + (p + 1) * T * T]
+        for t in range(T):
+            for m in range(M):
+                target[np.uint64(t * T + m)] = source[np.uint64(m * T + t)]
+            for m in range(M, T):
+                target[np.uint64(t * T + m)] = 0
+
+
+@_kernel
+def bias_sum(mem, line, tile):
+    """db[f] += dy[f] summed over positions, lane by lane in the scratch at W, and then over the lanes."""
+    x, out, size = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.CHANNELS] * T
+    sums = mem[tile[r.WORK] + line[r.W] : tile[r.WORK] + line[r.W] + size]
+    sums[:] = 0
+    for p in range(line[r.NP]):
+        _add(mem[x + p * size : x + (p + 1) * size], sums)
+    for c in range(line[r.CHANNELS]):
+        total = _sum_lanes(sums[c * T : (c + 1) * T])
+        mem[out + c] = total if tile[r.FIRST] else mem[out + c] + total
+
+
+@_kernel
+def _add(more, sums):
+    for k in range(len(sums)):
+        sums[k] += more[k]
+
+
+@_kernel
+def _sum_lanes(row):
+    """The sum of T lanes: four chains, so that they overlap."""
+    a, b, c, d = row[0], row[1], row[2], row[3]
+    for t in range(4, T, 4):
+        a, b, c, d = a + row[t], b + row[t + 1], c + row[t + 2], d + row[t + 3]
+    return (a + b) + (c + d)
+
+
+@_kernel
+def lane_zero(mem, line, tile):
+    """NP rows of zeros."""
+    start = tile[r.WORK] + line[r.OUT]
+    mem[start : start + line[r.NP] * T] = 0
+
+
+@_kernel
+def lane_reduce(mem, line, tile):
+    """dw [block of T filters][tap][filter] += the lanes' sums of [filter][tap][lane]."""
+    x, out, taps = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.NP]
+    for f in range(line[r.NQ]):
+        for k in range(taps):
+            total = _sum_lanes(mem[x + (f * taps + k) * T : x + (f * taps + k + 1) * T])
+            at = out + (f // T * taps + k) * T + f % T
+            mem[at] = total if tile[r.FIRST] else mem[at] + total
+
+
+@_kernel
+def relu(mem, line, tile):
+    """y = max(x, 0); a NaN stays."""
+    size = line[r.CHANNELS] * line[r.NQ] * line[r.NP] * T
+    x, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT]
+    for i in range(size):
+        mem[y + i] = 0 if mem[x + i] <= 0 else mem[x + i]
+
+
+@_kernel
+def relu_back(mem, line, tile):
+    """dx = dy where y is above 0, in place."""
+    size = line[r.CHANNELS] * line[r.NQ] * line[r.NP] * T
+    dy, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.MASK]
+    for i in range(size):
+        if mem[y + i] <= 0:
+            mem[dy + i] = 0
+
+
+@_kernel
+def max_pool(mem, line, tile):
+    """y and the number of the winning tap; the first of equals, the last of NaNs, -1 for a window in the padding."""
+    x, y, where = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], tile[r.WORK] + line[r.ARGMAX]
+    size = line[r.CHANNELS] * T
+    for i in range(line[r.NQ]):
+        for j in range(line[r.NP]):
+            at = (i * line[r.NP] + j) * size
+            best, winner = mem[y + at : y + at + size], mem[where + at : where + at + size]
+            for k in range(size):
+                best[k], winner[k] = -np.inf, -1
+            for u in range(line[r.KH]):
+                h = i * line[r.SH] - line[r.PT] + u
+                for v in range(line[r.KW]):
+                    w = j * line[r.SW] - line[r.PL] + v
+                    if 0 <= h < line[r.HEIGHT] and 0 <= w < line[r.WIDTH]:
+                        start = x + (h * line[r.WIDTH] + w) * size
+                        _challenge(mem[start : start + size], np.float32(u * line[r.KW] + v), best, winner)
+
+
+@_kernel
+def _challenge(values, tap, best, winner):
+    for k in range(len(best)):
+        value = values[k]
+        wins = (value > best[k]) | (value != value) | (winner[k] < 0)
+        best[k] = value if wins else best[k]
+        winner[k] = tap if wins else winner[k]
+
+
+@_kernel
+def max_pool_back(mem, line, tile):
+    """Each window's gradient to the tap that won it; FINAL also applies the mask of the ReLU below, as y is its winner."""
+    dy, dx, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], tile[r.WORK] + line[r.W]
+    where, size = tile[r.WORK] + line[r.ARGMAX], line[r.CHANNELS] * T
+    mem[dx : dx + line[r.HEIGHT] * line[r.WIDTH] * size] = 0
+    for i in range(line[r.NQ]):
+        for j in range(line[r.NP]):
+            at = (i * line[r.NP] + j) * size
+            given, winner = mem[dy + at : dy + at + size], mem[where + at : where + at + size]
+            if line[r.FINAL]:
+                _shut(given, mem[y + at : y + at + size])
+            for u in range(line[r.KH]):
+                h = i * line[r.SH] - line[r.PT] + u
+                for v in range(line[r.KW]):
+                    w = j * line[r.SW] - line[r.PL] + v
+                    if 0 <= h < line[r.HEIGHT] and 0 <= w < line[r.WIDTH]:
+                        start = dx + (h * line[r.WIDTH] + w) * size
+                        _reward(mem[start : start + size], np.float32(u * line[r.KW] + v), given, winner)
+
+
+@_kernel
+def _shut(dy, y):
+    for k in range(len(dy)):
+        dy[k] = np.float32(0) if y[k] <= 0 else dy[k]
+
+
+@_kernel
+def _reward(dx, tap, dy, winner):
+    for k in range(len(dx)):
+        dx[k] += dy[k] if winner[k] == tap else np.float32(0)
+
+
+@_kernel
+def avg_pool(mem, line, tile):
+    """The sum over the taps inside the image, over the window's size; backward adds its share to each tap."""
+    back = line[r.KIND] == r.AVG_POOL_BACK
+    small, large = (line[r.X], line[r.OUT]) if back else (line[r.OUT], line[r.X])
+    small, large, size = tile[r.WORK] + small, tile[r.WORK] + large, line[r.CHANNELS] * T
+    count = np.float32(line[r.KH] * line[r.KW])
+    if back:
+        mem[large : large + line[r.HEIGHT] * line[r.WIDTH] * size] = 0
+    for i in range(line[r.NQ]):
+        for j in range(line[r.NP]):
+            at = small + (i * line[r.NP] + j) * size
+            mean = mem[at : at + size]
+            if not back:
+                mean[:] = 0
+            for h in range(max(i * line[r.SH] - line[r.PT], 0), min(i * line[r.SH] - line[r.PT] + line[r.KH], line[r.HEIGHT])):
+                for w in range(
+                    max(j * line[r.SW] - line[r.PL], 0), min(j * line[r.SW] - line[r.PL] + line[r.KW], line[r.WIDTH])
+                ):
+                    start = large + (h * line[r.WIDTH] + w) * size
+                    pixel = mem[start : start + size]
+                    for k in range(size):
+                        if back:
+                            pixel[k] += mean[k] / count
+                        else:
+                            mean[k] += pixel[k]
+            if not back:
+                for k in range(size):
+                    mean[k] /= count
+
+
+@_kernel
+def _mix(h):
+    """As `fastconv.streams.mix`, on one number of 32 bits held in 64."""
+    h = ((h ^ (h >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
+    h = ((h ^ (h >> 15)) * 0x846CA68B) & 0xFFFFFFFF
+    return h ^ (h >> 16)
+
+
+@_kernel
+def dropout(mem, line, tile):
+    """y = x / (1 - p) for the units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; backward is the same."""
+    x, y, C = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.CHANNELS]
+    pixels = line[r.NQ] * line[r.NP]
+    scale = np.float32(line[r.MANTISSA] * 2.0 ** line[r.EXPONENT])
+    predicts = tile[r.SEED] < 0
+    for t in range(T):
+        sample = _mix(_mix(tile[r.SEED] ^ line[r.LAYER]) ^ (tile[r.START] + t))
+        for p in range(pixels):
+            for c in range(C):
+                unit = c * pixels + p
+                at = (p * C + c) * T + t
+                if predicts:
+                    mem[y + at] = mem[x + at]
+                else:
+                    mem[y + at] = mem[x + at] * scale if _mix(sample ^ unit) >> 8 >= line[r.THRESHOLD] else np.float32(0)
+
+
+@_kernel
+def gather(mem, X, samples, count, at, C, pixels):
+    """X (n, C * pixels) at `samples` -> rows [pixel][channel][lane] at `at`; lanes beyond `count` are 0."""
+    for t in range(T):
+        if t < count:
+            image = X[samples[t]]
+            for c in range(C):
+                for p in range(pixels):
+                    mem[at + (p * C + c) * T + t] = image[c * pixels + p]
+        else:
+            for k in range(C * pixels):
+                mem[at + k * T + t] = 0
+
+
+@_kernel
+def scatter(mem, at, C, pixels, out, start, count):
+    """Rows [pixel][channel][lane] -> out[start:start + count] (n, C * pixels)."""
+    for t in range(count):
+        image = out[start + t]
+        for c in range(C):
+            for p in range(pixels):
+                image[c * pixels + p] = mem[at + (p * C + c) * T + t]
+
+
+@_kernel
+def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, count):
+    """Softmax cross-entropy of a tile: dy = (p - onehot) * share, 0 beyond `count`; -> sum of share * loss."""
+    total = 0.0
+    K = C * pixels
+    for t in range(T):
+        if t >= count:
+            for k in range(K):
+                mem[dy + k * T + t] = 0
+            continue
+        largest = mem[y + t]
+        for k in range(1, K):
+            if mem[y + k * T + t] > largest or isnan(mem[y + k * T + t]):
+                largest = mem[y + k * T + t]
+        sum_ = np.float32(0)
+        for k in range(K):
+            e = np.float32(exp(mem[y + k * T + t] - largest))
+            mem[dy + k * T + t] = e
+            sum_ += e
+        label = labels[samples[t]]
+        row = (label % pixels) * C + label // pixels
+        share = np.float32(shares[t])
+        loss = np.float32(log(sum_)) - (mem[y + row * T + t] - largest)
+        for k in range(K):
+            probability = mem[dy + k * T + t] / sum_
+            mem[dy + k * T + t] = (probability - np.float32(k == row)) * share
+        if share > 0:
+            total += loss * share
+    return total
+
+
+@_kernel
+def mean_squares(mem, y, dy, C, pixels, targets, samples, shares, count):
+    """Mean squared error of a tile: dy = 2 * share / K * (y - target), 0 beyond `count`; -> sum of share * loss."""
+    total = 0.0
+    K = C * pixels
+    for t in range(T):
+        loss = 0.0
+        for c in range(C):
+            for p in range(pixels):
+                at = (p * C + c) * T + t
+                mem[dy + at] = 0
+                if t < count:
+                    error = mem[y + at] - targets[samples[t], c * pixels + p]
+                    mem[dy + at] = error * np.float32(2 * shares[t] / K)
+                    loss += error * error
+        if t < count and shares[t] > 0:
+            total += loss / K * shares[t]
+    return total
+
+
+@_kernel
+def update(mem, start, stop, size, grads, shards, optimizer, steps):
+    """One optimizer step on parameters [start, stop): the shards' gradients added in their order, then SGD or Adam.
+
+    Parameters lie at 0, the optimizer's two states `size` and 2 * `size` further; `optimizer` is
+    (kind, lr, momentum, nesterov, weight decay) or (kind, lr, beta1, beta2, eps, weight decay).
+    """
+    w, first, second = mem[start:stop], mem[size + start : size + stop], mem[2 * size + start : 2 * size + stop]
+    dw = mem[grads + start : grads + stop]
+    for s in range(1, shards):
+        more = mem[grads + s * size + start : grads + s * size + stop]
+        for i in range(stop - start):
+            dw[i] += more[i]
+    lr = np.float32(optimizer[1])
+    if optimizer[0] == 0:
+        momentum, nesterov, decay = np.float32(optimizer[2]), optimizer[3] != 0, np.float32(optimizer[4])
+        for i in range(stop - start):
+            d = dw[i] + decay * w[i]
+            v = d
+            if momentum > 0:
+                v = first[i] = momentum * first[i] + d
+            w[i] -= lr * (d + momentum * v if nesterov else v)
+        return
+    beta1, beta2, eps = np.float32(optimizer[2]), np.float32(optimizer[3]), np.float32(optimizer[4])
+    rest1, rest2 = np.float32(1 - optimizer[2]), np.float32(1 - optimizer[3])
+    decay = np.float32(optimizer[5])
+    correct = np.float32(1 / sqrt(1 - optimizer[3] ** steps))
+    rate = np.float32(optimizer[1] / (1 - optimizer[2] ** steps))
+    for i in range(stop - start):
+        d = dw[i] + decay * w[i]
+        m = beta1 * first[i] + rest1 * d
+        v = beta2 * second[i] + rest2 * (d * d)
+        first[i], second[i] = m, v
+        w[i] -= rate * m / (np.sqrt(v) * correct + eps)
+
+
+@_kernel
+def work(mem, line, tile):
+    """Any line of a program but a product."""
+    kind = line[r.KIND]
+    if kind == r.TRANSPOSE:
+        transpose(mem, line, tile)
+    elif kind == r.BIAS_SUM:
+        bias_sum(mem, line, tile)
+    elif kind == r.LANE_ZERO:
+        lane_zero(mem, line, tile)
+    elif kind == r.LANE_REDUCE:
+        lane_reduce(mem, line, tile)
+    elif kind == r.RELU:
+        relu(mem, line, tile)
+    elif kind == r.RELU_BACK:
+        relu_back(mem, line, tile)
+    elif kind == r.MAX_POOL:
+        max_pool(mem, line, tile)
+    elif kind == r.MAX_POOL_BACK:
+        max_pool_back(mem, line, tile)
+    elif kind == r.AVG_POOL or kind == r.AVG_POOL_BACK:
+        avg_pool(mem, line, tile)
+    elif kind == r.DROPOUT:
+        dropout(mem, line, tile)
