@@ -8,7 +8,7 @@ from itertools import count
 PARAMS, WORK, GRADS = range(3)
 
 # Operations.
-PRODUCT, LANE_PRODUCT, TRANSPOSE, BIAS_SUM, RELU, RELU_BACK, MAX_POOL, MAX_POOL_BACK, AVG_POOL, AVG_POOL_BACK, \
+PRODUCT, LANE_PRODUCT, MAX_POOL, MAX_POOL_BACK, TRANSPOSE, BIAS_SUM, RELU, RELU_BACK, AVG_POOL, AVG_POOL_BACK, \
     DROPOUT, LANE_ZERO, LANE_REDUCE = range(13)
 
 # What a product's accumulators start from, and what happens to them before they are stored.
@@ -31,7 +31,7 @@ assert next(_column) <= COLUMNS
 
 # Pools and dropout give other names to columns that only products use.
 KH, KW, SH, SW, PT, PL, PB, PR = N3, X3, W3, N2, X2, W2, N1, X1
-ARGMAX, CHANNELS, HEIGHT, WIDTH = MASK, N0, W1, M
+CHANNELS, HEIGHT, WIDTH = N0, W1, M
 LAYER, THRESHOLD, MANTISSA, EXPONENT = N3, X3, W3, N2
 
 # The context of a tile, filled in by the interpreter.
