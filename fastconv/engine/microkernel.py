@@ -57,6 +57,7 @@ class _Emitter:
         b.cbranch(b.icmp_signed("<", i, n), inside, after)
         b.position_at_end(inside)
         kept = [b.load(variable) for variable, _ in steps]
+        self.i = i  # for a body that needs to know
         body()
         for (variable, stride), pointer in zip(steps, kept):
             b.store(b.gep(pointer, [stride]), variable)

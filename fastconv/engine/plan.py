@@ -131,13 +131,17 @@ class Plan:
                 yield Conv2d, conv, x, y, masked
                 masked = fused
                 continue
-            if isinstance(layer, (MaxPool2d, AvgPool2d)):
+            if isinstance(layer, MaxPool2d):
                 window = layer.window(shape)
                 y = self.output = self._image(x.C, window.OH, window.OW)
-                argmax = self._reserve(y.size) if isinstance(layer, MaxPool2d) else 0
-                what = {**_pool_columns(window, x), r.ARGMAX: argmax}
-                kind = r.MAX_POOL if isinstance(layer, MaxPool2d) else r.AVG_POOL
-                self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, r.NQ: y.H, r.NP: y.W, **what})
+                argmax = self._reserve(y.size)
+                what = window, argmax
+                self._forward += _max_pool(window, x, y, argmax, {r.KIND: r.MAX_POOL})
+            elif isinstance(layer, AvgPool2d):
+                window = layer.window(shape)
+                y = self.output = self._image(x.C, window.OH, window.OW)
+                what = _pool_columns(window, x)
+                self._forward.append({r.KIND: r.AVG_POOL, r.X: x.at, r.OUT: y.at, r.NQ: y.H, r.NP: y.W, **what})
             else:
                 y = self.output = self._image(x.C, x.H, x.W)
                 what, kind = {r.CHANNELS: x.C, r.NQ: x.H, r.NP: x.W}, r.RELU
@@ -207,9 +211,13 @@ class Plan:
             return dx
         if kind is Conv2d:
             self._emit_dx(what, dy, dx, x if masked else None)
+        elif kind is MaxPool2d:
+            window, argmax = what
+            self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: dx.at, r.NP: dx.size // T})
+            line = {r.KIND: r.MAX_POOL_BACK, r.FINAL: int(masked), r.W: y.at}
+            self._backward += _max_pool(window, dx, dy._replace(C=y.C, H=y.H, W=y.W), argmax, line)
         else:
-            back = r.MAX_POOL_BACK if kind is MaxPool2d else r.AVG_POOL_BACK
-            line = {r.KIND: back, r.X: dy.at, r.OUT: dx.at, r.W: y.at, r.NQ: y.H, r.NP: y.W, r.FINAL: int(masked), **what}
+            line = {r.KIND: r.AVG_POOL_BACK, r.X: dy.at, r.OUT: dx.at, r.NQ: y.H, r.NP: y.W, **what}
             self._backward.append(line)
         return dx
 
@@ -317,7 +325,22 @@ def _weight_order(layer, x, window, groups, F):
     return ((((block * window.KH + u) * window.KW + v) * Cg + c) * T + f % T).reshape(-1)
 
 
+def _max_pool(K, x, y, argmax, line):
+    """The lines of a max pool from `x` to `y`, a rectangle of windows each; W, where y itself lies, moves along with OUT."""
+    lines = []
+    for i, ni, u, nu in _tap_runs(K.H, K.KH, K.SH, 1, K.PT, K.OH):
+        for j, nj, v, nv in _tap_runs(K.W, K.KW, K.SW, 1, K.PL, K.OW):
+            at = y.pixel(i, j) - y.at
+            lines.append(line | {
+                r.X: x.pixel(i * K.SH - K.PT + u, j * K.SW - K.PL + v), r.OUT: y.at + at, r.MASK: argmax + at, r.W: line.get(r.W, 0) + at,
+                r.NQ: ni, r.XQ: K.SH * x.W * x.C * T, r.OQ: y.W * y.C * T, r.NP: nj, r.XP: K.SW * x.C * T, r.OP: y.C * T,
+                r.N2: nu, r.X2: x.W * x.C * T, r.N1: nv, r.X1: x.C * T, r.N0: x.C,
+                r.M: u * K.KW + v if nu * nv else -1, r.N3: K.KW})  # fmt: skip
+    return lines
+
+
 def _pool_columns(K, x):
+    """An average pool's columns."""
     return {r.CHANNELS: x.C, r.HEIGHT: x.H, r.WIDTH: x.W, r.KH: K.KH, r.KW: K.KW, r.SH: K.SH, r.SW: K.SW, r.PT: K.PT, r.PL: K.PL,
             r.PB: K.PB, r.PR: K.PR}  # fmt: skip
 

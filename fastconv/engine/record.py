@@ -11,12 +11,12 @@ PARAMS, WORK, GRADS = range(3)
 (
     PRODUCT,
     LANE_PRODUCT,
+    MAX_POOL,
+    MAX_POOL_BACK,
     TRANSPOSE,
     BIAS_SUM,
     RELU,
     RELU_BACK,
-    MAX_POOL,
-    MAX_POOL_BACK,
     AVG_POOL,
     AVG_POOL_BACK,
     DROPOUT,
@@ -44,7 +44,7 @@ assert next(_column) <= COLUMNS
 
 # Pools and dropout give other names to columns that only products use.
 KH, KW, SH, SW, PT, PL, PB, PR = N3, X3, W3, N2, X2, W2, N1, X1
-ARGMAX, CHANNELS, HEIGHT, WIDTH = MASK, N0, W1, M
+CHANNELS, HEIGHT, WIDTH = N0, W1, M
 LAYER, THRESHOLD, MANTISSA, EXPONENT = N3, X3, W3, N2
 
 # The context of a tile, filled in by the interpreter.

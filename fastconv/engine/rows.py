@@ -94,68 +94,6 @@ def relu_back(mem, line, tile):
 
 
 @_kernel
-def max_pool(mem, line, tile):
-    """y and the number of the winning tap; the first of equals, the last of NaNs, -1 for a window in the padding."""
-    x, y, where = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], tile[r.WORK] + line[r.ARGMAX]
-    size = line[r.CHANNELS] * T
-    for i in range(line[r.NQ]):
-        for j in range(line[r.NP]):
-            at = (i * line[r.NP] + j) * size
-            best, winner = mem[y + at : y + at + size], mem[where + at : where + at + size]
-            for k in range(size):
-                best[k], winner[k] = -np.inf, -1
-            for u in range(line[r.KH]):
-                h = i * line[r.SH] - line[r.PT] + u
-                for v in range(line[r.KW]):
-                    w = j * line[r.SW] - line[r.PL] + v
-                    if 0 <= h < line[r.HEIGHT] and 0 <= w < line[r.WIDTH]:
-                        start = x + (h * line[r.WIDTH] + w) * size
-                        _challenge(mem[start : start + size], np.float32(u * line[r.KW] + v), best, winner)
-
-
-@_kernel
-def _challenge(values, tap, best, winner):
-    for k in range(len(best)):
-        value = values[k]
-        wins = (value > best[k]) | (value != value) | (winner[k] < 0)
-        best[k] = value if wins else best[k]
-        winner[k] = tap if wins else winner[k]
-
-
-@_kernel
-def max_pool_back(mem, line, tile):
-    """Each window's gradient to the tap that won it; FINAL also applies the mask of the ReLU below, as y is its winner."""
-    dy, dx, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], tile[r.WORK] + line[r.W]
-    where, size = tile[r.WORK] + line[r.ARGMAX], line[r.CHANNELS] * T
-    mem[dx : dx + line[r.HEIGHT] * line[r.WIDTH] * size] = 0
-    for i in range(line[r.NQ]):
-        for j in range(line[r.NP]):
-            at = (i * line[r.NP] + j) * size
-            given, winner = mem[dy + at : dy + at + size], mem[where + at : where + at + size]
-            if line[r.FINAL]:
-                _shut(given, mem[y + at : y + at + size])
-            for u in range(line[r.KH]):
-                h = i * line[r.SH] - line[r.PT] + u
-                for v in range(line[r.KW]):
-                    w = j * line[r.SW] - line[r.PL] + v
-                    if 0 <= h < line[r.HEIGHT] and 0 <= w < line[r.WIDTH]:
-                        start = dx + (h * line[r.WIDTH] + w) * size
-                        _reward(mem[start : start + size], np.float32(u * line[r.KW] + v), given, winner)
-
-
-@_kernel
-def _shut(dy, y):
-    for k in range(len(dy)):
-        dy[k] = np.float32(0) if y[k] <= 0 else dy[k]
-
-
-@_kernel
-def _reward(dx, tap, dy, winner):
-    for k in range(len(dx)):
-        dx[k] += dy[k] if winner[k] == tap else np.float32(0)
-
-
-@_kernel
 def avg_pool(mem, line, tile):
     """The sum over the taps inside the image, over the window's size; backward adds its share to each tap."""
     back = line[r.KIND] == r.AVG_POOL_BACK
@@ -326,7 +264,7 @@ def update(mem, start, stop, size, grads, shards, optimizer, steps):
 
 @_kernel
 def work(mem, line, tile):
-    """Any line of a program but a product."""
+    """Any line of a program that is not vector code."""
     kind = line[r.KIND]
     if kind == r.TRANSPOSE:
         transpose(mem, line, tile)
@@ -340,10 +278,6 @@ def work(mem, line, tile):
         relu(mem, line, tile)
     elif kind == r.RELU_BACK:
         relu_back(mem, line, tile)
-    elif kind == r.MAX_POOL:
-        max_pool(mem, line, tile)
-    elif kind == r.MAX_POOL_BACK:
-        max_pool_back(mem, line, tile)
     elif kind == r.AVG_POOL or kind == r.AVG_POOL_BACK:
         avg_pool(mem, line, tile)
     elif kind == r.DROPOUT:

@@ -5,7 +5,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ..jit import kernel
-from . import lanekernel, microkernel, rows
+from . import lanekernel, microkernel, poolkernel, rows
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
 from .threads import wait_for_all
@@ -58,12 +58,14 @@ if USE_TWIN:
                 microkernel.product(mem, line, tile)
             elif line[r.KIND] == r.LANE_PRODUCT:
                 lanekernel.lane_product(mem, line, tile)
+            elif line[r.KIND] <= r.MAX_POOL_BACK:
+                poolkernel.max_pool(mem, line, tile)
             else:
                 rows.work(mem, line, tile)
 
     def addresses():
         """Nothing: the twin is called by name."""
-        return np.zeros(3, np.int64)
+        return np.zeros(0, np.int64)
 
 else:
 
@@ -71,12 +73,12 @@ else:
     def run_lines(program, kernels, mem, tile):
         """Each line of a program on one tile."""
         for line in program:
-            _call_address(kernels[min(line[r.KIND], r.LANE_PRODUCT + 1)], mem, line, tile)
+            _call_address(kernels[min(line[r.KIND], r.TRANSPOSE)], mem, line, tile)
 
     def addresses():
         """Where the compiled products and the other operations lie in memory, in the order of their KINDs."""
         found = []
-        for function in (microkernel.product, lanekernel.lane_product, rows.work):
+        for function in (microkernel.product, lanekernel.lane_product, poolkernel.max_pool, poolkernel.max_pool, rows.work):
             function.compile(_LINE)
             compiled = function.overloads[_LINE.args]
             found.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
