@@ -119,14 +119,16 @@ def train(
     if ops is None:
         from .engine import Trainer
 
-        run_epoch = Trainer(net, X, y, weights, loss, optimizer, seed, n_threads, batch_size)
+        run_epochs = Trainer(net, X, y, weights, loss, optimizer, seed, n_threads, batch_size)
     else:
-        run_epoch = Steps(net, X, y, weights, loss, optimizer, ops, seed)
+        run_epochs = Steps(net, X, y, weights, loss, optimizer, ops, seed)
     history = History()
+    # Nobody looks on between epochs without these: the fewer calls, the less time goes by outside the backend.
+    together = 1 if validation is not None or callback is not None else max(1, 2**20 // len(X))
     with limit_threads(None if ops is None else n_threads):
-        for epoch in range(epochs):
-            order = rng.permutation(len(X)) if shuffle else np.arange(len(X))
-            history.loss.append(run_epoch(order, batch_size))
+        for epoch in range(0, epochs, together):
+            orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
+            history.loss += run_epochs(np.array(orders), batch_size)
             if validation is not None:
                 _validate(net, *validation, loss, history)
             if callback is not None and callback(epoch, history) is True:
@@ -135,7 +137,7 @@ def train(
 
 
 class Steps:
-    """One epoch at a time of forward, backward and optimizer steps with a module of operations."""
+    """Epochs of forward, backward and optimizer steps with a module of operations."""
 
     def __init__(self, net, X, y, weights, loss, optimizer, ops, seed):
         self.net, self.X, self.y, self.weights = net, X, y, weights
@@ -144,8 +146,11 @@ class Steps:
         self.loss_backward = getattr(ops, f"{loss}_backward")
         self.steps = 0
 
-    def __call__(self, order, batch_size):
-        """Train on the samples of `order` in turn; -> the mean loss over them."""
+    def __call__(self, orders, batch_size):
+        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each."""
+        return [self._epoch(order, batch_size) for order in orders]
+
+    def _epoch(self, order, batch_size):
         total = weight = 0.0
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]

@@ -19,6 +19,8 @@ from .threads import MAX_THREADS, run_on
 _plans = WeakKeyDictionary()
 _SLICE = 0.15
 """Seconds in compiled code before Python may look for Ctrl-C."""
+_PACE = 1e9
+"""Multiply-adds a second that every machine makes: how long the first slice is."""
 _NO_FLOATS, _NO_TABLE, _NO_INTS = np.zeros(0, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
 
 
@@ -40,6 +42,9 @@ class _Memory:
         whole = np.zeros(total + 16, np.float32)
         start = -whole.ctypes.data % 64 // 4  # rows on cache lines
         self.mem = whole[start : start + total]
+        for thread in range(n_threads):
+            at = work + thread * plan.n_work + plan.ones
+            self.mem[at : at + T] = 1
         image, output = plan.input, plan.output
         self.layout = np.array([
             size, grads, n_shards, work, plan.n_work, image.at, image.C, image.H * image.W, output.at, output.C,
@@ -52,7 +57,7 @@ class _Memory:
 
 
 class Trainer:
-    """One epoch at a time, as `fastconv.training.Steps`, in compiled code."""
+    """Some epochs at a time, as `fastconv.training.Steps`, in compiled code."""
 
     def __init__(self, net, X, y, weights, loss, optimizer, seed, n_threads, batch_size):
         self.net, self.optimizer, self.plan = net, optimizer, _plan(net)
@@ -71,36 +76,36 @@ class Trainer:
         targets = np.ascontiguousarray(y).reshape(len(X), -1) if loss == "mse" else _NO_TABLE
         self.data = flat, _NO_INTS if loss == "mse" else y, targets, _NO_FLOATS if weights is None else weights
         self.steps = 0
-        self.pace = 1
+        self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
 
-    def __call__(self, order, batch_size):
-        """Train on the samples of `order` in turn; -> the mean loss over them."""
-        batch_size = min(batch_size, len(order))
-        n_steps = -(-len(order) // batch_size)
-        sums, losses = np.zeros(2), np.zeros(self.memory.layout[run.N_SHARDS])
+    def __call__(self, orders, batch_size):
+        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each."""
+        batch_size = min(batch_size, orders.shape[1])
+        n_steps = len(orders) * -(-orders.shape[1] // batch_size)
+        sums, losses = np.zeros((len(orders), 2)), np.zeros(self.memory.layout[run.N_SHARDS])
         state = self._enter()
         done = 0
         try:
             while done < n_steps:
                 stop = min(done + self.pace, n_steps)
                 began = perf_counter()
-                self._slice(order, batch_size, done, stop, state, losses, sums)
+                self._slice(orders, batch_size, done, stop, state, losses, sums)
                 self.steps += stop - done
                 state["steps"] += stop - done
                 # The next slice takes about _SLICE; the first one may have compiled.
-                self.pace = max(1, min(4 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
+                self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
                 done = stop
         finally:
             self._leave(state)
-        return float(sums[0] / sums[1])
+        return (sums[:, 0] / sums[:, 1]).tolist()
 
-    def _slice(self, order, batch_size, first, stop, state, losses, sums):
+    def _slice(self, orders, batch_size, first, stop, state, losses, sums):
         memory, barrier = self.memory, np.zeros(16, np.int64)
         steps = (self.steps, state["steps"])
         programs = self.plan.forward, self.plan.backward
 
         def work(thread, n_threads):
-            run.run_steps(thread, n_threads, memory.layout, programs, self.kernels, memory.mem, *self.data, order, batch_size,
+            run.run_steps(thread, n_threads, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
                           first, stop, steps, _numbers(self.optimizer), losses, sums, barrier)  # fmt: skip
 
         with np.errstate(all="ignore"):  # for the twin without the JIT

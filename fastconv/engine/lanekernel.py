@@ -11,6 +11,8 @@ so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower.
 until `reduce_lanes` adds each one's lanes as a tree. `lane_product_twin` is the definition.
 """
 
+from itertools import product
+
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -20,7 +22,7 @@ from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
 from .microkernel import _F32, _I64, _VECTOR, _Emitter, _pointers
 
-FILTERS, TAPS = (8, 4, 2, 1), 3
+FILTERS, TAPS = 8, 3
 
 
 def _emit(module, M, N):
@@ -69,13 +71,12 @@ def _vector_lanes(typing, mem, line, tile):
         where = [builder.gep(memory, [builder.add(start, e.field(line, column))]) for column in (r.X, r.W, r.OUT)]
         done = builder.append_basic_block("done")
         switch = builder.switch(builder.add(builder.mul(e.field(line, r.M), _I64(8)), e.field(line, r.N0)), done)
-        for M in FILTERS:
-            for N in range(1, TAPS + 1):
-                function, block = _emit(builder.module, M, N), builder.append_basic_block()
-                switch.add_case(_I64(M * 8 + N), block)
-                builder.position_at_end(block)
-                builder.call(function, [*where, line])
-                builder.branch(done)
+        for M, N in product(range(1, FILTERS + 1), range(1, TAPS + 1)):
+            function, block = _emit(builder.module, M, N), builder.append_basic_block()
+            switch.add_case(_I64(M * 8 + N), block)
+            builder.position_at_end(block)
+            builder.call(function, [*where, line])
+            builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()
 

@@ -15,9 +15,14 @@ from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReL
 from . import record as r
 from .lanekernel import FILTERS, TAPS
 from .lanes import T
+from .poolkernel import BACK, EXCLUSIVE_BACK, FORWARD
 
 FEW_CHANNELS = 6
 """Below, dw sums lanes; from here on channels fill enough accumulators (6 of D's second layer: 160 GFLOP/s of 249)."""
+
+
+CHUNK = 24
+"""Positions whose rows stay in the first-level cache while dw's taps pass over them."""
 
 
 class Image(NamedTuple):
@@ -87,6 +92,7 @@ class Plan:
         self._transposed = self._reserve(
             max([_dw_scratch(conv, y) for kind, conv, _, y, _ in self._steps if kind is Conv2d] + [0])
         )
+        self.ones = self._reserve(T)
         self.gradient = self.output._replace(at=self._buffers[0])
         gradient = self.gradient
         for index in range(len(self._steps) - 1, self.first - 1, -1):
@@ -136,7 +142,7 @@ class Plan:
                 y = self.output = self._image(x.C, window.OH, window.OW)
                 argmax = self._reserve(y.size)
                 what = window, argmax
-                self._forward += _max_pool(window, x, y, argmax, {r.KIND: r.MAX_POOL})
+                self._forward += _max_pool(window, x, y, argmax, {r.KIND: r.MAX_POOL, r.ORDER: FORWARD})
             elif isinstance(layer, AvgPool2d):
                 window = layer.window(shape)
                 y = self.output = self._image(x.C, window.OH, window.OW)
@@ -193,7 +199,7 @@ class Plan:
                         line |= {r.N1: 1, r.N0: nv * Cg}  # a kernel's row is one run
                     else:
                         line |= {r.N1: nv, r.X1: K.DW * x.C * T, r.W1: Cg * T, r.N0: Cg}
-                    self._forward.append(line)
+                    self._forward += _register_tiles(line)
 
     # --- backward ---
 
@@ -213,8 +219,10 @@ class Plan:
             self._emit_dx(what, dy, dx, x if masked else None)
         elif kind is MaxPool2d:
             window, argmax = what
-            self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: dx.at, r.NP: dx.size // T})
-            line = {r.KIND: r.MAX_POOL_BACK, r.FINAL: int(masked), r.W: y.at}
+            exclusive = _is_exclusive(window)
+            if not exclusive:
+                self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: dx.at, r.NP: dx.size // T})
+            line = {r.KIND: r.MAX_POOL_BACK, r.FINAL: int(masked), r.W: y.at, r.ORDER: EXCLUSIVE_BACK if exclusive else BACK}
             self._backward += _max_pool(window, dx, dy._replace(C=y.C, H=y.H, W=y.W), argmax, line)
         else:
             line = {r.KIND: r.AVG_POOL_BACK, r.X: dy.at, r.OUT: dx.at, r.NQ: y.H, r.NP: y.W, **what}
@@ -223,32 +231,49 @@ class Plan:
 
     def _emit_dw(self, conv, x, dy):
         """dw as a product too: for each tap, rows of x times dy, transposed so that its filters lie side by side."""
-        K, Cg, P = conv.window, conv.C // conv.groups, dy.H * dy.W
-        blocks = conv.blocks
-        transposed = self._transposed
+        at = self._transposed
         if conv.bias >= 0:
-            self._backward.append(
-                {r.KIND: r.BIAS_SUM, r.X: dy.at, r.OUT: conv.bias, r.NP: P, r.CHANNELS: conv.F, r.W: transposed}
-            )
-        if Cg < FEW_CHANNELS:
+            # One more tap, under which every pixel is 1.
+            self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: at, r.NP: conv.F})
+            for f, M in _even_parts(conv.F, FILTERS):
+                self._backward.append({r.KIND: r.LANE_PRODUCT, r.M: M, r.N0: 1, r.X: self.ones, r.W: dy.pixel(0, 0, f),
+                                       r.NQ: 1, r.NP: dy.H * dy.W, r.WP: dy.C * T, r.OQ: T, r.OUT: at + f * T})  # fmt: skip
+            self._backward.append({r.KIND: r.LANE_REDUCE, r.X: at, r.OUT: conv.bias, r.NQ: conv.F, r.NP: 1})
+        if conv.C // conv.groups < FEW_CHANNELS:
             self._emit_lane_dw(conv, x, dy)
-            return
-        for index, (g, block, M) in enumerate(blocks):
-            at = transposed + index * P * T * T
-            self._backward.append({r.KIND: r.TRANSPOSE, r.X: dy.pixel(0, 0, g * conv.F // conv.groups + block * T),
-                                   r.OUT: at, r.M: M, r.NP: P, r.XP: dy.C * T})  # fmt: skip
+        else:
+            for g in range(conv.groups):
+                self._emit_transposed_dw(conv, x, dy, g)
+
+    def _emit_transposed_dw(self, conv, x, dy, g):
+        """dw of one group, a few positions at a time, so that what is read again and again stays in the first-level cache."""
+        K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
+        at, one_pixel = self._transposed, dy.H == dy.W == K.KH == K.KW == 1
+        merged = K.DW == 1 and conv.groups == 1 and Cg < T
+        runs = _tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW) if merged else [
+            (*_positions(K.W, v * K.DW - K.PL, K.SW, K.OW), v, 1) for v in range(K.KW)]  # fmt: skip
+        if not one_pixel:
+            # A product without terms: it clears a shard's first gradient.
+            line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.OUT_IN: r.GRADS, r.INIT: r.ADD_UNLESS_FIRST, r.OUT: conv.tap(g, 0)}
+            self._backward += _weight_tiles(line, K.KH * K.KW * Cg, ceil(Fg / T), conv, 0)
+        for i0, ni0, j0, nj0 in _chunks(dy.H, dy.W):
+            area = ni0 * nj0 * T * T
+            for block in range(ceil(Fg / T)):
+                self._backward.append({r.KIND: r.TRANSPOSE, r.M: min(T, Fg - block * T), r.X: dy.pixel(i0, j0, g * Fg + block * T),
+                                       r.NQ: ni0, r.XQ: dy.W * dy.C * T, r.OQ: nj0 * T * T, r.NP: nj0, r.XP: dy.C * T, r.OP: T * T,
+                                       r.OUT: at + block * area})  # fmt: skip
             for u in range(K.KH):
-                i, ni = _positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
-                for v in range(K.KW):
-                    j, nj = _positions(K.W, v * K.DW - K.PL, K.SW, K.OW)
+                i, ni = _common(_positions(K.H, u * K.DH - K.PT, K.SH, K.OH), (i0, ni0))
+                for j, nj, v, nv in runs:
+                    j, nj = _common((j, nj), (j0, nj0))
+                    if not ni * nj * nv:
+                        continue
                     line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.X_IN: r.WORK, r.W_IN: r.WORK, r.OUT_IN: r.GRADS,
-                            r.INIT: r.ADD_UNLESS_FIRST, r.NQ: 1, r.N3: 1, r.N2: ni, r.N1: nj, r.N0: T,
-                            r.X: at + (i * K.OW + j) * T * T, r.X2: K.OW * T * T, r.X1: T * T,
-                            r.W2: K.SH * x.W * x.C * T, r.W1: K.SW * x.C * T, r.WP: T * T, r.OP: T * T}  # fmt: skip
-                    for c, n, M in _blocks(Cg):
-                        pixel = x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, g * Cg + c)
-                        out = conv.tap(g, block, u, v, c)
-                        self._backward.append(line | {r.M: M, r.NP: n, r.W: pixel, r.OUT: out})
+                            r.INIT: r.ADD_UNLESS_FIRST if one_pixel else r.ADD, r.OUT: conv.tap(g, 0, u, v),
+                            r.X: at + ((i - i0) * nj0 + j - j0) * T * T, r.N3: 1, r.N2: ni, r.X2: nj0 * T * T, r.N1: nj, r.X1: T * T,
+                            r.W: x.pixel(i * K.SH - K.PT + u * K.DH, j * K.SW - K.PL + v * K.DW, g * Cg),
+                            r.W2: K.SH * x.W * x.C * T, r.W1: K.SW * x.C * T, r.N0: T}  # fmt: skip
+                    self._backward += _weight_tiles(line, nv * Cg, ceil(Fg / T), conv, area)
 
     def _emit_lane_dw(self, conv, x, dy):
         """dw where there are few channels: filters times taps of sums, whose lanes are added at the end."""
@@ -258,7 +283,7 @@ class Plan:
         columns = _tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         if not merged:
             columns = [(j, nj, v + more, 1) for j, nj, v, nv in columns for more in range(nv)]
-        for f, M in [(f, M) for g in range(conv.groups) for f, M in _filter_blocks(g * Fg, Fg)]:
+        for f, M in [(g * Fg + f, M) for g in range(conv.groups) for f, M in _even_parts(Fg, FILTERS)]:
             for u in range(K.KH):
                 i, ni = _positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
                 for j, nj, v, nv in columns:
@@ -303,11 +328,49 @@ class Plan:
         if full:
             line |= {r.X: x, r.W: conv.tap(g, 0, u, v, c), r.INIT: r.ZERO, r.FINAL: r.PLAIN if rest else final,
                      r.N1: full, r.X1: T * T, r.W1: conv.tap(0, 1) - conv.tap(0, 0), r.N0: T}  # fmt: skip
-            self._backward.append(dict(line))
+            self._backward += _register_tiles(line)
         if rest:
             line |= {r.X: x + full * T * T, r.W: conv.tap(g, full, u, v, c), r.INIT: r.ADD if full else r.ZERO,
                      r.FINAL: final, r.N1: 1, r.N0: rest}  # fmt: skip
-            self._backward.append(dict(line))
+            self._backward += _register_tiles(line)
+
+
+def _register_tiles(line):
+    """A product over positions in pieces that fill the registers: pairs of positions times half as many scalars, then the odd one."""
+    if line[r.NP] == 1:
+        line = line | {p: line.get(q, 0) for p, q in (*_BOTH, *(pair[::-1] for pair in _BOTH))}
+    M, NP = line[r.M], line[r.NP]
+    if NP < 2 or line.get(r.WP, 0):
+        return [line | {r.ROWS: 1}]
+    pairs = {r.ROWS: 2, r.NP: NP // 2} | {pair: line.get(step, 0) for pair, step in ((r.XR, r.XP), (r.OR, r.OP), (r.MR, r.MP))}
+    pairs |= {step: 2 * line.get(step, 0) for step in (r.XP, r.OP, r.MP)}
+    across = T if line[r.ORDER] else 1
+    tiles = [line | pairs | _shifted(line, {r.W: m * across, r.OUT: m * T, r.MASK: m * T, r.BIAS_AT: m}) | {r.M: n}
+             for m, n in _even_parts(M, T // 2)]  # fmt: skip
+    if NP % 2:
+        last = {at: (NP - 1) * line.get(step, 0) for at, step in ((r.X, r.XP), (r.OUT, r.OP), (r.MASK, r.MP))}
+        tiles.append(line | _shifted(line, last) | {r.NP: 1, r.ROWS: 1})
+    return tiles
+
+
+_BOTH = (r.NP, r.NQ), (r.XP, r.XQ), (r.WP, r.WQ), (r.OP, r.OQ), (r.MP, r.MQ)
+
+
+def _weight_tiles(line, S, blocks, conv, area):
+    """A product for dw in pieces that fill the registers: S scalars times pairs of blocks of filters, `area` apart; then the odd one."""
+    step, tiles = conv.tap(0, 1) - conv.tap(0, 0), []
+    pairs = {r.ROWS: 2, r.NQ: blocks // 2, r.XQ: 2 * area, r.OQ: 2 * step, r.XR: area, r.OR: step}
+    odd = _shifted(line, {r.X: (blocks - 1) * area, r.OUT: (blocks - 1) * step}) | {r.ROWS: 1, r.NQ: 1}
+    for shape, most in [(pairs, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
+        for s, n, M in _equal_parts(S, most):
+            tiles.append(
+                line | shape | _shifted(line | shape, {r.W: s * T, r.OUT: s * T}) | {r.M: M, r.NP: n, r.WP: M * T, r.OP: M * T}
+            )
+    return tiles
+
+
+def _shifted(line, by):
+    return {column: line.get(column, 0) + shift for column, shift in by.items()}
 
 
 def _weight_order(layer, x, window, groups, F):
@@ -335,8 +398,13 @@ def _max_pool(K, x, y, argmax, line):
                 r.X: x.pixel(i * K.SH - K.PT + u, j * K.SW - K.PL + v), r.OUT: y.at + at, r.MASK: argmax + at, r.W: line.get(r.W, 0) + at,
                 r.NQ: ni, r.XQ: K.SH * x.W * x.C * T, r.OQ: y.W * y.C * T, r.NP: nj, r.XP: K.SW * x.C * T, r.OP: y.C * T,
                 r.N2: nu, r.X2: x.W * x.C * T, r.N1: nv, r.X1: x.C * T, r.N0: x.C,
-                r.M: u * K.KW + v if nu * nv else -1, r.N3: K.KW})  # fmt: skip
+                r.ORDER: line[r.ORDER] + (nu == nv == 2), r.M: u * K.KW + v if nu * nv else -1, r.N3: K.KW})  # fmt: skip
     return lines
+
+
+def _is_exclusive(K):
+    """Whether 2 x 2 windows share no pixel and leave none out."""
+    return (K.KH, K.KW) == (K.SH, K.SW) == (2, 2) and (2 * K.OH, 2 * K.OW) == (K.H, K.W) and not K.PT + K.PL
 
 
 def _pool_columns(K, x):
@@ -389,14 +457,24 @@ def _blocks(C):
     return [(0, full, T)] * bool(full) + [(full * T, 1, rest)] * bool(rest)
 
 
-def _filter_blocks(first, F):
-    """(filter, filters) in blocks of the lane kernel's sizes, largest first."""
-    blocks, stop = [], first + F
-    while first < stop:
-        M = next(M for M in FILTERS if stop - first >= M)
-        blocks.append((first, M))
-        first += M
-    return blocks
+def _chunks(H, W):
+    """(first row, rows, first column, columns) of rectangles of up to CHUNK positions."""
+    rows = max(1, CHUNK // W)
+    return [(i, min(rows, H - i), j, nj) for i in range(0, H, rows) for j, nj in _even_parts(W, CHUNK)]
+
+
+def _common(a, b):
+    """(first, number) of what two ranges (first, number) have in common."""
+    first = max(a[0], b[0])
+    return first, max(0, min(a[0] + a[1], b[0] + b[1]) - first)
+
+
+def _equal_parts(n, most):
+    """(first, parts, size) of n things: one run of equal parts where that is possible, else full ones and the rest."""
+    parts = -(-n // most)
+    if n % parts == 0:
+        return [(0, parts, n // parts)]
+    return [(0, n // most, most)] * (n >= most) + [(n - n % most, 1, n % most)]
 
 
 def _even_parts(n, most):
@@ -407,10 +485,10 @@ def _even_parts(n, most):
 
 
 def _dw_scratch(conv, y):
-    """Floats that a layer's dw needs: dy transposed, or lanes of sums; and the bias's lanes."""
-    taps = conv.window.KH * conv.window.KW * conv.C // conv.groups
-    few = conv.C // conv.groups < FEW_CHANNELS
-    return max(conv.F * taps * T if few else len(conv.blocks) * y.H * y.W * T * T, conv.F * T)
+    """Floats that a layer's dw needs: dy transposed, a chunk at a time, or lanes of sums; and the bias's lanes."""
+    if conv.C // conv.groups < FEW_CHANNELS:
+        return conv.F * conv.window.KH * conv.window.KW * (conv.C // conv.groups) * T
+    return max(ceil(conv.F // conv.groups / T) * min(CHUNK, y.H * y.W) * T * T, conv.F * T)
 
 
 def _aligned(size):

@@ -14,14 +14,24 @@ from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
 from .microkernel import _F32, _I64, _VECTOR, _ZERO, _Emitter, _pointers
 
+FORWARD, BACK, EXCLUSIVE_BACK = 0, 2, 4
+"""Variants, by number in ORDER; one more is unrolled for 2 x 2 taps. The last is for windows that share no pixel and leave none out."""
+_VARIANTS = {
+    0: (False, False, False),
+    1: (False, True, False),
+    2: (True, False, True),
+    3: (True, True, True),
+    5: (True, True, False),
+}
+"""ORDER -> (back, unrolled, adds)."""
 _LOWEST = ir.Constant(_VECTOR, [float("-inf")] * T)
 
 
 class _Pool:
     """One row of all windows of a rectangle: `unrolled` for 2 x 2 taps, the most common window by far."""
 
-    def __init__(self, builder, args, back, unrolled):
-        self.e, self.b, self.back, self.unrolled = _Emitter(builder), builder, back, unrolled
+    def __init__(self, builder, args, back, unrolled, adds):
+        self.e, self.b, self.back, self.unrolled, self.adds = _Emitter(builder), builder, back, unrolled, adds
         memory, self.line, tile = args
         start = self.e.field(tile, r.WORK)
         self.f = {column: self.e.field(self.line, column) for column in range(r.COLUMNS)}
@@ -66,7 +76,7 @@ class _Pool:
     def reward(self, pointer, number):
         e, b = self.e, self.b
         share = b.select(b.fcmp_ordered("==", number, b.load(self.winner)), b.load(self.best), _ZERO)
-        e.store_row(b.fadd(e.load_row(pointer), share), pointer)
+        e.store_row(b.fadd(e.load_row(pointer), share) if self.adds else share, pointer)
 
     def number(self, u, v):
         b = self.b
@@ -91,20 +101,19 @@ class _Pool:
 
 @intrinsic
 def _vector_pool(typing, mem, line, tile):
-    """Emit forward and backward, each unrolled for 2 x 2 taps and general."""
+    """Emit every variant, and a switch over them."""
 
     def codegen(context, builder, signature, args):
         pointers = _pointers(context, builder, signature, args)
-        e = _Emitter(builder)
-        is_back = builder.icmp_signed("==", e.field(pointers[1], r.KIND), _I64(r.MAX_POOL_BACK))
-        two = builder.and_(*[builder.icmp_signed("==", e.field(pointers[1], column), _I64(2)) for column in (r.N2, r.N1)])
-        for back in (False, True):
-            for unrolled in (False, True):
-                is_this = builder.and_(
-                    *[test if wanted else builder.not_(test) for test, wanted in ((is_back, back), (two, unrolled))]
-                )
-                with builder.if_then(is_this):
-                    _Pool(builder, pointers, back, unrolled).emit()
+        which, done = _Emitter(builder).field(pointers[1], r.ORDER), builder.append_basic_block("done")
+        switch = builder.switch(which, done)
+        for number, variant in _VARIANTS.items():
+            block = builder.append_basic_block()
+            switch.add_case(_I64(number), block)
+            builder.position_at_end(block)
+            _Pool(builder, pointers, *variant).emit()
+            builder.branch(done)
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
     return types.void(mem, line, tile), codegen
@@ -130,8 +139,8 @@ def max_pool_twin(mem, line, tile):
                         tap, number = x + u * line[r.X2] + v * line[r.X1] + k, line[r.M] + u * line[r.N3] + v
                         if back:
                             shut = line[r.FINAL] and mem[y + k] <= 0
-                            if number == mem[where + k] and not shut:
-                                mem[tap] += mem[out + k]
+                            share = mem[out + k] if number == mem[where + k] and not shut else 0
+                            mem[tap] = mem[tap] + share if line[r.ORDER] < EXCLUSIVE_BACK else share
                         elif mem[tap] > best or mem[tap] != mem[tap]:
                             best, winner = mem[tap], number
                 if not back:

@@ -7,22 +7,10 @@ from itertools import count
 
 PARAMS, WORK, GRADS = range(3)
 
-# Operations.
-(
-    PRODUCT,
-    LANE_PRODUCT,
-    MAX_POOL,
-    MAX_POOL_BACK,
-    TRANSPOSE,
-    BIAS_SUM,
-    RELU,
-    RELU_BACK,
-    AVG_POOL,
-    AVG_POOL_BACK,
-    DROPOUT,
-    LANE_ZERO,
-    LANE_REDUCE,
-) = range(13)
+# Operations: vector code first, each its own kernel, then the plain loops of `rows`.
+PRODUCT, LANE_PRODUCT, TRANSPOSE, MAX_POOL, MAX_POOL_BACK, *_LOOPS = range(12)
+RELU, RELU_BACK, AVG_POOL, AVG_POOL_BACK, DROPOUT, LANE_ZERO, LANE_REDUCE = _LOOPS
+N_VECTOR = RELU
 
 # What a product's accumulators start from, and what happens to them before they are stored.
 ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)
@@ -32,14 +20,14 @@ _column = count()
 KIND = next(_column)
 # Where: an offset and its segment. MASK and BIAS_AT lie in WORK and PARAMS.
 X, X_IN, W, W_IN, OUT, OUT_IN, BIAS_AT, MASK = (next(_column) for _ in range(8))
-# Accumulators, the weights' order (0: filters side by side, 1: reduction side by side), start and end of a sum.
-M, ORDER, INIT, FINAL = (next(_column) for _ in range(4))
+# Accumulators: M scalars times ROWS rows, R apart; the scalars' order (0: side by side, 1: T apart); start and end of a sum.
+M, ROWS, XR, OR, MR, ORDER, INIT, FINAL = (next(_column) for _ in range(8))
 # Two loops over results: count, and strides of x, w, out and mask.
 NQ, XQ, WQ, OQ, MQ = (next(_column) for _ in range(5))
 NP, XP, WP, OP, MP = (next(_column) for _ in range(5))
 # Three loops over the sum's terms: count, and strides of x and w; then N0 rows that lie side by side.
 N3, X3, W3, N2, X2, W2, N1, X1, W1, N0 = (next(_column) for _ in range(10))
-COLUMNS = 36
+COLUMNS = 40
 assert next(_column) <= COLUMNS
 
 # Pools and dropout give other names to columns that only products use.

@@ -3,48 +3,16 @@
 Each takes (mem, line, tile), as the product does: the flat memory, a line of the table, and the tile's context.
 """
 
-from math import exp, isnan, log, sqrt
+from math import log, sqrt
 
 import numpy as np
 
 from ..jit import kernel
 from . import record as r
+from .exponential import exponential
 from .lanes import FINGERPRINT, T
 
 _kernel = kernel(key=FINGERPRINT)
-
-
-@_kernel
-def transpose(mem, line, tile):
-    """dy [position][filter][lane] -> [position][lane][filter], a block of up to T filters, the rest zeros."""
-    x, out, M = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.M]
-    for p in range(line[r.NP]):
-        source = mem[x + p * line[r.XP] : x + p * line[r.XP] + M * T]
-        target = mem[out + p * T * T : out + (p + 1) * T * T]
-        for t in range(T):
-            for m in range(M):
-                target[np.uint64(t * T + m)] = source[np.uint64(m * T + t)]
-            for m in range(M, T):
-                target[np.uint64(t * T + m)] = 0
-
-
-@_kernel
-def bias_sum(mem, line, tile):
-    """db[f] += dy[f] summed over positions, lane by lane in the scratch at W, and then over the lanes."""
-    x, out, size = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.CHANNELS] * T
-    sums = mem[tile[r.WORK] + line[r.W] : tile[r.WORK] + line[r.W] + size]
-    sums[:] = 0
-    for p in range(line[r.NP]):
-        _add(mem[x + p * size : x + (p + 1) * size], sums)
-    for c in range(line[r.CHANNELS]):
-        total = _sum_lanes(sums[c * T : (c + 1) * T])
-        mem[out + c] = total if tile[r.FIRST] else mem[out + c] + total
-
-
-@_kernel
-def _add(more, sums):
-    for k in range(len(sums)):
-        sums[k] += more[k]
 
 
 @_kernel
@@ -152,20 +120,6 @@ def dropout(mem, line, tile):
 
 
 @_kernel
-def gather(mem, X, samples, count, at, C, pixels):
-    """X (n, C * pixels) at `samples` -> rows [pixel][channel][lane] at `at`; lanes beyond `count` are 0."""
-    for t in range(T):
-        if t < count:
-            image = X[samples[t]]
-            for c in range(C):
-                for p in range(pixels):
-                    mem[at + (p * C + c) * T + t] = image[c * pixels + p]
-        else:
-            for k in range(C * pixels):
-                mem[at + k * T + t] = 0
-
-
-@_kernel
 def scatter(mem, at, C, pixels, out, start, count):
     """Rows [pixel][channel][lane] -> out[start:start + count] (n, C * pixels)."""
     for t in range(count):
@@ -176,34 +130,44 @@ def scatter(mem, at, C, pixels, out, start, count):
 
 
 @_kernel
-def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, count):
+def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, count, scratch):
     """Softmax cross-entropy of a tile: dy = (p - onehot) * share, 0 beyond `count`; -> sum of share * loss."""
+    K, largest, sums = C * pixels, scratch[:T], scratch[T : 2 * T]
+    largest[:] = mem[y : y + T]
+    sums[:] = 0
+    for k in range(1, K):
+        _raise(mem[y + k * T : y + (k + 1) * T], largest)
+    for k in range(K):
+        _exponentials(mem[y + k * T : y + (k + 1) * T], largest, mem[dy + k * T : dy + (k + 1) * T], sums)
+    for k in range(K):
+        _probabilities(mem[dy + k * T : dy + (k + 1) * T], sums, shares)
     total = 0.0
-    K = C * pixels
-    for t in range(T):
-        if t >= count:
-            for k in range(K):
-                mem[dy + k * T + t] = 0
-            continue
-        largest = mem[y + t]
-        for k in range(1, K):
-            if mem[y + k * T + t] > largest or isnan(mem[y + k * T + t]):
-                largest = mem[y + k * T + t]
-        sum_ = np.float32(0)
-        for k in range(K):
-            e = np.float32(exp(mem[y + k * T + t] - largest))
-            mem[dy + k * T + t] = e
-            sum_ += e
+    for t in range(count):
         label = labels[samples[t]]
         row = (label % pixels) * C + label // pixels
-        share = np.float32(shares[t])
-        loss = np.float32(log(sum_)) - (mem[y + row * T + t] - largest)
-        for k in range(K):
-            probability = mem[dy + k * T + t] / sum_
-            mem[dy + k * T + t] = (probability - np.float32(k == row)) * share
-        if share > 0:
-            total += loss * share
+        mem[dy + row * T + t] -= shares[t]
+        if shares[t] > 0:
+            total += (np.float32(log(sums[t])) - (mem[y + row * T + t] - largest[t])) * shares[t]
     return total
+
+
+@_kernel
+def _raise(row, largest):
+    for t in range(T):
+        largest[t] = row[t] if (row[t] > largest[t]) | (row[t] != row[t]) else largest[t]
+
+
+@_kernel
+def _exponentials(row, largest, out, sums):
+    for t in range(T):
+        out[t] = exponential(row[t] - largest[t])
+        sums[t] += out[t]
+
+
+@_kernel
+def _probabilities(row, sums, shares):
+    for t in range(T):
+        row[t] = row[t] / sums[t] * shares[t]
 
 
 @_kernel
@@ -264,13 +228,9 @@ def update(mem, start, stop, size, grads, shards, optimizer, steps):
 
 @_kernel
 def work(mem, line, tile):
-    """Any line of a program that is not vector code."""
+    """Any line of a program that is not a kernel of its own."""
     kind = line[r.KIND]
-    if kind == r.TRANSPOSE:
-        transpose(mem, line, tile)
-    elif kind == r.BIAS_SUM:
-        bias_sum(mem, line, tile)
-    elif kind == r.LANE_ZERO:
+    if kind == r.LANE_ZERO:
         lane_zero(mem, line, tile)
     elif kind == r.LANE_REDUCE:
         lane_reduce(mem, line, tile)
