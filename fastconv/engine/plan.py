@@ -25,6 +25,10 @@ CHUNK = 24
 """Positions whose rows stay in the first-level cache while dw's taps pass over them."""
 
 
+BAND = 2**16
+"""Floats of the rows that a product reads before the next block of filters reads them again."""
+
+
 class Image(NamedTuple):
     """Where an activation, or its gradient, lies in the workspace."""
 
@@ -86,17 +90,16 @@ class Plan:
         self._steps = list(self._parse(net))
         trainable = [i for i, (kind, *_) in enumerate(self._steps) if kind is Conv2d]
         self.first = trainable[0] if trainable else len(self._steps)
-        largest = self._gradient_size()
-        self._buffers = [self._reserve(largest), self._reserve(largest)]
-        # One buffer for all transposed gradients: layers use it one after the other.
-        self._transposed = self._reserve(
-            max([_dw_scratch(conv, y) for kind, conv, _, y, _ in self._steps if kind is Conv2d] + [0])
-        )
+        # Scratch for all layers' dw, one after the other.
+        convs = [(conv, y) for kind, conv, _, y, _ in self._steps if kind is Conv2d]
+        self._transposed = self._reserve(max([_dw_scratch(conv, y) for conv, y in convs] + [0]))
+        self._bias_lanes = self._reserve(max([conv.F * T for conv, _ in convs] + [0]))
         self.ones = self._reserve(T)
-        self.gradient = self.output._replace(at=self._buffers[0])
+        self.gradient = self.output._replace(at=self._reserve(self.output.size))
         gradient = self.gradient
         for index in range(len(self._steps) - 1, self.first - 1, -1):
-            gradient = self._emit_backward(*self._steps[index], gradient, index > self.first)
+            is_mask = self._steps[index - 1][0] is ReLU
+            gradient = self._emit_backward(*self._steps[index], gradient, index > self.first, is_mask)
         self.forward, self.backward = _table(self._forward), _table(self._backward)
         self.packed = np.concatenate([*self._packed, np.zeros(0, np.int64)]).astype(np.int64)
         self.n_packed = _aligned(self.n_packed)
@@ -110,12 +113,6 @@ class Plan:
     def _image(self, C, H, W):
         return Image(self._reserve(C * H * W * T), C, H, W)
 
-    def _gradient_size(self):
-        sizes = [self.output.size]
-        for _, _, x, y, _ in self._steps:
-            sizes += [x.size, y.size]
-        return max(sizes)
-
     # --- forward ---
 
     def _parse(self, net):
@@ -125,11 +122,12 @@ class Plan:
         at = 0
         while at < len(layers):
             layer, shape = layers[at]
-            x, following = self.output, [type(later) for later, _ in layers[at + 1 : at + 3]]
+            x = self.output
             at += 1
             if isinstance(layer, (Conv2d, Linear)):
-                # A ReLU is folded in where what comes next applies its mask in passing: a product or a max pool.
-                fused = len(following) == 2 and following[0] is ReLU and following[1] in (Conv2d, Linear, MaxPool2d)
+                # A ReLU is folded in where a product comes next, or next after max pools: its dx applies the mask in passing.
+                later = [type(layer) for layer, _ in layers[at + 1 :] if type(layer) is not MaxPool2d]
+                fused = at < len(layers) and type(layers[at][0]) is ReLU and bool(later) and later[0] in (Conv2d, Linear)
                 at += fused
                 conv, x = self._conv(layer, shape, x)
                 y = self.output = self._image(conv.F, conv.window.OH, conv.window.OW)
@@ -159,7 +157,7 @@ class Plan:
                     kind = r.DROPOUT
                 self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, **what})
             yield type(layer), what, x, y, masked
-            masked = False
+            masked &= isinstance(layer, MaxPool2d)
 
     def _conv(self, layer, shape, x):
         """The Conv of a layer, its parameters laid out and packed; x as it sees it."""
@@ -188,8 +186,8 @@ class Plan:
                 r.INIT: r.ZERO if conv.bias < 0 else r.BIAS, r.FINAL: r.RELU_AFTER if relu else r.PLAIN,
                 r.XQ: K.SH * x.W * x.C * T, r.XP: K.SW * x.C * T, r.OQ: y.W * y.C * T, r.OP: y.C * T,
                 r.N3: 1, r.X2: K.DH * x.W * x.C * T, r.W2: K.KW * Cg * T}  # fmt: skip
-        for g, block, M in conv.blocks:
-            for i, ni, u, nu in rows:
+        for i, ni, u, nu in _banded(rows, x.W * x.C):
+            for g, block, M in conv.blocks:
                 for j, nj, v, nv in columns:
                     line = base | {r.M: M, r.NQ: ni, r.NP: nj, r.N2: nu, r.W: conv.tap(g, block, u, v),
                                    r.BIAS_AT: max(conv.bias, 0) + g * Fg + block * T,
@@ -203,8 +201,8 @@ class Plan:
 
     # --- backward ---
 
-    def _emit_backward(self, kind, what, x, y, masked, dy, need_dx):
-        """Emit one layer's backward pass from `dy`; -> where its dx lies."""
+    def _emit_backward(self, kind, what, x, y, masked, dy, need_dx, is_mask):
+        """Emit one layer's backward pass from `dy`; -> where its dx lies: in the place of x, if nobody needs that any more."""
         if kind is Conv2d:
             dy = dy._replace(C=y.C, H=y.H, W=y.W)
             self._emit_dw(what, x, dy)
@@ -212,7 +210,8 @@ class Plan:
             line = {r.KIND: r.DROPOUT if kind is Dropout else r.RELU_BACK, r.X: dy.at, r.OUT: dy.at, r.MASK: y.at, **what}
             self._backward.append(line)
             return x._replace(at=dy.at)
-        dx = x._replace(at=self._buffers[dy.at == self._buffers[0]])
+        in_two = kind is Conv2d and what.F // what.groups > T and what.F // what.groups % T
+        dx = x._replace(at=self._reserve(x.size)) if need_dx and (is_mask or in_two) else x
         if not need_dx:
             return dx
         if kind is Conv2d:
@@ -222,7 +221,7 @@ class Plan:
             exclusive = _is_exclusive(window)
             if not exclusive:
                 self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: dx.at, r.NP: dx.size // T})
-            line = {r.KIND: r.MAX_POOL_BACK, r.FINAL: int(masked), r.W: y.at, r.ORDER: EXCLUSIVE_BACK if exclusive else BACK}
+            line = {r.KIND: r.MAX_POOL_BACK, r.ORDER: EXCLUSIVE_BACK if exclusive else BACK}
             self._backward += _max_pool(window, dx, dy._replace(C=y.C, H=y.H, W=y.W), argmax, line)
         else:
             line = {r.KIND: r.AVG_POOL_BACK, r.X: dy.at, r.OUT: dx.at, r.NQ: y.H, r.NP: y.W, **what}
@@ -230,20 +229,34 @@ class Plan:
         return dx
 
     def _emit_dw(self, conv, x, dy):
-        """dw as a product too: for each tap, rows of x times dy, transposed so that its filters lie side by side."""
-        at = self._transposed
-        if conv.bias >= 0:
-            # One more tap, under which every pixel is 1.
-            self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: at, r.NP: conv.F})
-            for f, M in _even_parts(conv.F, FILTERS):
-                self._backward.append({r.KIND: r.LANE_PRODUCT, r.M: M, r.N0: 1, r.X: self.ones, r.W: dy.pixel(0, 0, f),
-                                       r.NQ: 1, r.NP: dy.H * dy.W, r.WP: dy.C * T, r.OQ: T, r.OUT: at + f * T})  # fmt: skip
-            self._backward.append({r.KIND: r.LANE_REDUCE, r.X: at, r.OUT: conv.bias, r.NQ: conv.F, r.NP: 1})
+        """dw and db; few channels leave most accumulators of the product idle, so that their lanes are summed last."""
+        if dy.H * dy.W == 1 and conv.bias >= 0:
+            self._emit_reduction(conv.F, dy.at, T, conv.bias)
+        elif conv.bias >= 0:
+            self._backward.append({r.KIND: r.LANE_ZERO, r.OUT: self._bias_lanes, r.NP: conv.F})
         if conv.C // conv.groups < FEW_CHANNELS:
+            self._emit_bias_lanes(conv, dy, 0, dy.H, 0, dy.W)
             self._emit_lane_dw(conv, x, dy)
         else:
             for g in range(conv.groups):
                 self._emit_transposed_dw(conv, x, dy, g)
+        if dy.H * dy.W > 1 and conv.bias >= 0:
+            self._emit_reduction(conv.F, self._bias_lanes, T, conv.bias)
+
+    def _emit_bias_lanes(self, conv, dy, i, ni, j, nj):
+        """db as one more tap of dw, under which every pixel is 1."""
+        if dy.H * dy.W == 1 or conv.bias < 0:
+            return
+        for f, M in _even_parts(conv.F, FILTERS):
+            self._backward.append({r.KIND: r.LANE_PRODUCT, r.M: M, r.N0: 1, r.X: self.ones, r.W: dy.pixel(i, j, f),
+                                   r.NQ: ni, r.WQ: dy.W * dy.C * T, r.NP: nj, r.WP: dy.C * T,
+                                   r.OQ: T, r.OUT: self._bias_lanes + f * T})  # fmt: skip
+
+    def _emit_reduction(self, F, at, step, out, taps=1):
+        """Add up the lanes of F * taps rows at `at`, a filter's `step` apart, into gradients [block of T filters][tap][filter]."""
+        for f in range(0, F, T):
+            self._backward.append({r.KIND: r.REDUCE_LANES, r.M: min(T, F - f), r.X: at + f * step, r.XR: step, r.OUT_IN: r.GRADS,
+                                   r.OUT: out + f * taps, r.NQ: 1, r.NP: taps, r.XP: T, r.OP: T})  # fmt: skip
 
     def _emit_transposed_dw(self, conv, x, dy, g):
         """dw of one group, a few positions at a time, so that what is read again and again stays in the first-level cache."""
@@ -258,8 +271,10 @@ class Plan:
             self._backward += _weight_tiles(line, K.KH * K.KW * Cg, ceil(Fg / T), conv, 0)
         for i0, ni0, j0, nj0 in _chunks(dy.H, dy.W):
             area = ni0 * nj0 * T * T
+            if g == 0:
+                self._emit_bias_lanes(conv, dy, i0, ni0, j0, nj0)
             for block in range(ceil(Fg / T)):
-                self._backward.append({r.KIND: r.TRANSPOSE, r.M: min(T, Fg - block * T), r.X: dy.pixel(i0, j0, g * Fg + block * T),
+                self._backward.append({r.KIND: r.TRANSPOSE, r.OUT_IN: r.WORK, r.XR: T, r.M: min(T, Fg - block * T), r.X: dy.pixel(i0, j0, g * Fg + block * T),
                                        r.NQ: ni0, r.XQ: dy.W * dy.C * T, r.OQ: nj0 * T * T, r.NP: nj0, r.XP: dy.C * T, r.OP: T * T,
                                        r.OUT: at + block * area})  # fmt: skip
             for u in range(K.KH):
@@ -294,9 +309,7 @@ class Plan:
                             r.XQ: K.SH * x.W * x.C * T, r.XP: K.SW * x.C * T, r.WQ: dy.W * dy.C * T, r.WP: dy.C * T,
                             r.OQ: k_size * T, r.OUT: at + (f * k_size + (u * K.KW + v) * Cg + tap) * T})  # fmt: skip
         for g in range(conv.groups):
-            self._backward.append(
-                {r.KIND: r.LANE_REDUCE, r.X: at + g * Fg * k_size * T, r.OUT: conv.tap(g, 0), r.NQ: Fg, r.NP: k_size}
-            )
+            self._emit_reduction(Fg, at + g * Fg * k_size * T, k_size * T, conv.tap(g, 0), k_size)
 
     def _emit_dx(self, conv, dy, dx, mask):
         """dx as the forward product with the roles of channels and filters exchanged: col2im as a gather."""
@@ -304,21 +317,25 @@ class Plan:
         rows = _source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH)
         columns = _source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         one_pixel = K.H == K.W == K.OH == K.OW == 1
-        for g in range(conv.groups):
-            for c, n, M in _blocks(Cg):
-                for block_c, count in [(c, n)] if one_pixel else [(c + k * T, 1) for k in range(n)]:
-                    for y, ny, sy, i, u, nu, du, di in rows:
-                        for x, nx, sx, j, v, nv, dv, dj in columns:
-                            channel = g * Cg + block_c
-                            line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.X_IN: r.WORK, r.W_IN: r.PARAMS, r.OUT_IN: r.WORK, r.M: M,
-                                    r.OUT: dx.pixel(y, x, channel), r.MASK: mask.pixel(y, x, channel) if mask else 0,
-                                    r.NQ: ny, r.XQ: dy.W * dy.C * T, r.OQ: sy * dx.W * dx.C * T, r.MQ: sy * dx.W * dx.C * T,
-                                    r.NP: nx, r.XP: dy.C * T, r.OP: sx * dx.C * T, r.MP: sx * dx.C * T,
-                                    r.N3: nu, r.X3: -di * dy.W * dy.C * T, r.W3: du * K.KW * Cg * T,
-                                    r.N2: nv, r.X2: -dj * dy.C * T, r.W2: dv * Cg * T}  # fmt: skip
-                            if one_pixel:
-                                line |= {r.NP: count, r.XP: 0, r.WP: T * T, r.OP: T * T, r.MP: T * T}
-                            self._emit_filters(conv, line, Fg, dy.pixel(i, j, g * Fg), (g, u, v, block_c), mask is not None)
+        # A linear layer's blocks of channels are one line: its only pixel leaves a loop free.
+        blocks = [
+            (g, g * Cg + c + k * T, count, M)
+            for g in range(conv.groups)
+            for c, n, M in _blocks(Cg)
+            for k, count in ([(0, n)] if one_pixel else [(k, 1) for k in range(n)])
+        ]
+        for y, ny, sy, i, u, nu, du, di in _banded(rows, dy.W * dy.C):
+            for g, channel, count, M in blocks:
+                for x, nx, sx, j, v, nv, dv, dj in columns:
+                    line = {r.KIND: r.PRODUCT, r.ORDER: 1, r.X_IN: r.WORK, r.W_IN: r.PARAMS, r.OUT_IN: r.WORK, r.M: M,
+                            r.OUT: dx.pixel(y, x, channel), r.MASK: mask.pixel(y, x, channel) if mask else 0,
+                            r.NQ: ny, r.XQ: dy.W * dy.C * T, r.OQ: sy * dx.W * dx.C * T, r.MQ: sy * dx.W * dx.C * T,
+                            r.NP: nx, r.XP: dy.C * T, r.OP: sx * dx.C * T, r.MP: sx * dx.C * T,
+                            r.N3: nu, r.X3: -di * dy.W * dy.C * T, r.W3: du * K.KW * Cg * T,
+                            r.N2: nv, r.X2: -dj * dy.C * T, r.W2: dv * Cg * T}  # fmt: skip
+                    if one_pixel:
+                        line |= {r.NP: count, r.XP: 0, r.WP: T * T, r.OP: T * T, r.MP: T * T}
+                    self._emit_filters(conv, line, Fg, dy.pixel(i, j, g * Fg), (g, u, v, channel - g * Cg), mask is not None)
 
     def _emit_filters(self, conv, line, Fg, x, tap, masked):
         """The sum over filters: full blocks of T, then the rest, added."""
@@ -389,13 +406,13 @@ def _weight_order(layer, x, window, groups, F):
 
 
 def _max_pool(K, x, y, argmax, line):
-    """The lines of a max pool from `x` to `y`, a rectangle of windows each; W, where y itself lies, moves along with OUT."""
+    """The lines of a max pool from `x` to `y`, a rectangle of windows each."""
     lines = []
     for i, ni, u, nu in _tap_runs(K.H, K.KH, K.SH, 1, K.PT, K.OH):
         for j, nj, v, nv in _tap_runs(K.W, K.KW, K.SW, 1, K.PL, K.OW):
             at = y.pixel(i, j) - y.at
             lines.append(line | {
-                r.X: x.pixel(i * K.SH - K.PT + u, j * K.SW - K.PL + v), r.OUT: y.at + at, r.MASK: argmax + at, r.W: line.get(r.W, 0) + at,
+                r.X: x.pixel(i * K.SH - K.PT + u, j * K.SW - K.PL + v), r.OUT: y.at + at, r.MASK: argmax + at,
                 r.NQ: ni, r.XQ: K.SH * x.W * x.C * T, r.OQ: y.W * y.C * T, r.NP: nj, r.XP: K.SW * x.C * T, r.OP: y.C * T,
                 r.N2: nu, r.X2: x.W * x.C * T, r.N1: nv, r.X1: x.C * T, r.N0: x.C,
                 r.ORDER: line[r.ORDER] + (nu == nv == 2), r.M: u * K.KW + v if nu * nv else -1, r.N3: K.KW})  # fmt: skip
@@ -457,6 +474,18 @@ def _blocks(C):
     return [(0, full, T)] * bool(full) + [(full * T, 1, rest)] * bool(rest)
 
 
+def _banded(runs, row_size):
+    """Runs (first row, rows, ...) of an image cut into bands that stay in the second-level cache, not to fetch them for each filter."""
+    bands = []
+    for first, n, *rest in runs:
+        step = rest[0] if len(rest) > 2 else 1
+        for k, part in _even_parts(n, max(1, BAND // (row_size * T))):
+            # dx's runs (pixel, pixels, step, output, ...) move on in both images.
+            moved = [rest[0], rest[1] + k, *rest[2:]] if len(rest) > 2 else rest
+            bands.append((first + k * step, part, *moved))
+    return bands
+
+
 def _chunks(H, W):
     """(first row, rows, first column, columns) of rectangles of up to CHUNK positions."""
     rows = max(1, CHUNK // W)
@@ -485,10 +514,10 @@ def _even_parts(n, most):
 
 
 def _dw_scratch(conv, y):
-    """Floats that a layer's dw needs: dy transposed, a chunk at a time, or lanes of sums; and the bias's lanes."""
+    """Floats that a layer's dw needs: dy transposed, a chunk at a time, or lanes of sums."""
     if conv.C // conv.groups < FEW_CHANNELS:
         return conv.F * conv.window.KH * conv.window.KW * (conv.C // conv.groups) * T
-    return max(ceil(conv.F // conv.groups / T) * min(CHUNK, y.H * y.W) * T * T, conv.F * T)
+    return ceil(conv.F // conv.groups / T) * min(CHUNK, y.H * y.W) * T * T
 
 
 def _aligned(size):

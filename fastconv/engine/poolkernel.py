@@ -35,14 +35,14 @@ class _Pool:
         memory, self.line, tile = args
         start = self.e.field(tile, r.WORK)
         self.f = {column: self.e.field(self.line, column) for column in range(r.COLUMNS)}
-        self.x, self.out, self.y, self.where = (builder.alloca(_F32.as_pointer()) for _ in range(4))
-        for variable, column in ((self.x, r.X), (self.out, r.OUT), (self.y, r.W), (self.where, r.MASK)):
+        self.x, self.out, self.where = (builder.alloca(_F32.as_pointer()) for _ in range(3))
+        for variable, column in ((self.x, r.X), (self.out, r.OUT), (self.where, r.MASK)):
             builder.store(builder.gep(memory, [builder.add(start, self.f[column])]), variable)
         self.best, self.winner = builder.alloca(_VECTOR), builder.alloca(_VECTOR)
 
     def emit(self):
         def level(n, xs, os, body):
-            steps = [(self.x, xs), *((variable, os) for variable in (self.out, self.y, self.where))]
+            steps = [(self.x, xs), *((variable, os) for variable in (self.out, self.where))]
             return lambda: self.e.loop(self.f[n], steps, body)
 
         f = self.f
@@ -57,23 +57,22 @@ class _Pool:
         e.store_row(b.load(self.best), b.load(self.out))
         e.store_row(b.load(self.winner), b.load(self.where))
 
-    def challenge(self, pointer, number):
+    def challenge(self, pointer, number, first=False):
         b, value, best = self.b, self.e.load_row(pointer), self.b.load(self.best)
+        if first:
+            b.store(value, self.best)
+            return
         wins = b.or_(b.fcmp_ordered(">", value, best), b.fcmp_unordered("uno", value, value))
         b.store(b.select(wins, value, best), self.best)
         b.store(b.select(wins, number, b.load(self.winner)), self.winner)
 
     def row_back(self):
         e, b = self.e, self.b
-        shut = b.fcmp_ordered("<=", e.load_row(b.load(self.y)), _ZERO)
-        masked = ir.Constant(ir.VectorType(ir.IntType(1), T), [1] * T)
-        has_relu = b.icmp_signed("!=", self.f[r.FINAL], _I64(0))
-        shut = b.and_(shut, b.select(has_relu, masked, ir.Constant(masked.type, [0] * T)))
-        b.store(b.select(shut, _ZERO, e.load_row(b.load(self.out))), self.best)
+        b.store(e.load_row(b.load(self.out)), self.best)
         b.store(e.load_row(b.load(self.where)), self.winner)
         self.each_tap(self.reward)
 
-    def reward(self, pointer, number):
+    def reward(self, pointer, number, first=False):
         e, b = self.e, self.b
         share = b.select(b.fcmp_ordered("==", number, b.load(self.winner)), b.load(self.best), _ZERO)
         e.store_row(b.fadd(e.load_row(pointer), share) if self.adds else share, pointer)
@@ -89,7 +88,7 @@ class _Pool:
             for u in range(2):
                 for v in range(2):
                     offset = b.add(b.mul(_I64(u), f[r.X2]), b.mul(_I64(v), f[r.X1]))
-                    body(b.gep(b.load(self.x), [offset]), self.number(_I64(u), _I64(v)))
+                    body(b.gep(b.load(self.x), [offset]), self.number(_I64(u), _I64(v)), first=not u + v)
             return
 
         def across():
@@ -131,15 +130,14 @@ def max_pool_twin(mem, line, tile):
         for p in range(line[r.NP]):
             at = tile[r.WORK] + q * line[r.OQ] + p * line[r.OP]
             x = tile[r.WORK] + line[r.X] + q * line[r.XQ] + p * line[r.XP]
-            out, y, where = (at + line[r.OUT], at + line[r.W], at + line[r.MASK])
+            out, where = at + line[r.OUT], at + line[r.MASK]
             for k in range(size):
                 best, winner = -float("inf"), line[r.M]
                 for u in range(line[r.N2]):
                     for v in range(line[r.N1]):
                         tap, number = x + u * line[r.X2] + v * line[r.X1] + k, line[r.M] + u * line[r.N3] + v
                         if back:
-                            shut = line[r.FINAL] and mem[y + k] <= 0
-                            share = mem[out + k] if number == mem[where + k] and not shut else 0
+                            share = mem[out + k] if number == mem[where + k] else 0
                             mem[tap] = mem[tap] + share if line[r.ORDER] < EXCLUSIVE_BACK else share
                         elif mem[tap] > best or mem[tap] != mem[tap]:
                             best, winner = mem[tap], number

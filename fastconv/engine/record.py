@@ -8,8 +8,8 @@ from itertools import count
 PARAMS, WORK, GRADS = range(3)
 
 # Operations: vector code first, each its own kernel, then the plain loops of `rows`.
-PRODUCT, LANE_PRODUCT, TRANSPOSE, MAX_POOL, MAX_POOL_BACK, *_LOOPS = range(12)
-RELU, RELU_BACK, AVG_POOL, AVG_POOL_BACK, DROPOUT, LANE_ZERO, LANE_REDUCE = _LOOPS
+PRODUCT, LANE_PRODUCT, TRANSPOSE, REDUCE_LANES, MAX_POOL, MAX_POOL_BACK, *_LOOPS = range(12)
+RELU, RELU_BACK, AVG_POOL, AVG_POOL_BACK, DROPOUT, LANE_ZERO = _LOOPS
 N_VECTOR = RELU
 
 # What a product's accumulators start from, and what happens to them before they are stored.

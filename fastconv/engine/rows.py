@@ -9,19 +9,10 @@ import numpy as np
 
 from ..jit import kernel
 from . import record as r
-from .exponential import exponential
 from .lanes import FINGERPRINT, T
+from .softmaxkernel import softmax
 
 _kernel = kernel(key=FINGERPRINT)
-
-
-@_kernel
-def _sum_lanes(row):
-    """The sum of T lanes: four chains, so that they overlap."""
-    a, b, c, d = row[0], row[1], row[2], row[3]
-    for t in range(4, T, 4):
-        a, b, c, d = a + row[t], b + row[t + 1], c + row[t + 2], d + row[t + 3]
-    return (a + b) + (c + d)
 
 
 @_kernel
@@ -29,17 +20,6 @@ def lane_zero(mem, line, tile):
     """NP rows of zeros."""
     start = tile[r.WORK] + line[r.OUT]
     mem[start : start + line[r.NP] * T] = 0
-
-
-@_kernel
-def lane_reduce(mem, line, tile):
-    """dw [block of T filters][tap][filter] += the lanes' sums of [filter][tap][lane]."""
-    x, out, taps = tile[r.WORK] + line[r.X], tile[r.GRADS] + line[r.OUT], line[r.NP]
-    for f in range(line[r.NQ]):
-        for k in range(taps):
-            total = _sum_lanes(mem[x + (f * taps + k) * T : x + (f * taps + k + 1) * T])
-            at = out + (f // T * taps + k) * T + f % T
-            mem[at] = total if tile[r.FIRST] else mem[at] + total
 
 
 @_kernel
@@ -133,41 +113,23 @@ def scatter(mem, at, C, pixels, out, start, count):
 def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, count, scratch):
     """Softmax cross-entropy of a tile: dy = (p - onehot) * share, 0 beyond `count`; -> sum of share * loss."""
     K, largest, sums = C * pixels, scratch[:T], scratch[T : 2 * T]
-    largest[:] = mem[y : y + T]
-    sums[:] = 0
-    for k in range(1, K):
-        _raise(mem[y + k * T : y + (k + 1) * T], largest)
-    for k in range(K):
-        _exponentials(mem[y + k * T : y + (k + 1) * T], largest, mem[dy + k * T : dy + (k + 1) * T], sums)
-    for k in range(K):
-        _probabilities(mem[dy + k * T : dy + (k + 1) * T], sums, shares)
+    softmax(mem, y, dy, K, largest, sums)
     total = 0.0
     for t in range(count):
         label = labels[samples[t]]
         row = (label % pixels) * C + label // pixels
-        mem[dy + row * T + t] -= shares[t]
+        mem[dy + row * T + t] -= np.float32(1)
         if shares[t] > 0:
             total += (np.float32(log(sums[t])) - (mem[y + row * T + t] - largest[t])) * shares[t]
+    for k in range(K):
+        _scale(mem[dy + k * T : dy + (k + 1) * T], shares)
     return total
 
 
 @_kernel
-def _raise(row, largest):
+def _scale(row, shares):
     for t in range(T):
-        largest[t] = row[t] if (row[t] > largest[t]) | (row[t] != row[t]) else largest[t]
-
-
-@_kernel
-def _exponentials(row, largest, out, sums):
-    for t in range(T):
-        out[t] = exponential(row[t] - largest[t])
-        sums[t] += out[t]
-
-
-@_kernel
-def _probabilities(row, sums, shares):
-    for t in range(T):
-        row[t] = row[t] / sums[t] * shares[t]
+        row[t] *= shares[t]
 
 
 @_kernel
@@ -232,8 +194,6 @@ def work(mem, line, tile):
     kind = line[r.KIND]
     if kind == r.LANE_ZERO:
         lane_zero(mem, line, tile)
-    elif kind == r.LANE_REDUCE:
-        lane_reduce(mem, line, tile)
     elif kind == r.RELU:
         relu(mem, line, tile)
     elif kind == r.RELU_BACK:

@@ -60,7 +60,7 @@ if USE_TWIN:
                 microkernel.product(mem, line, tile)
             elif line[r.KIND] == r.LANE_PRODUCT:
                 lanekernel.lane_product(mem, line, tile)
-            elif line[r.KIND] == r.TRANSPOSE:
+            elif line[r.KIND] <= r.REDUCE_LANES:
                 transposekernel.transpose(mem, line, tile)
             elif line[r.KIND] < r.N_VECTOR:
                 poolkernel.max_pool(mem, line, tile)
@@ -84,7 +84,7 @@ else:
         """Where the compiled products and the other operations lie in memory, in the order of their KINDs."""
         found = []
         for function in (
-            *(microkernel.product, lanekernel.lane_product, transposekernel.transpose),
+            *(microkernel.product, lanekernel.lane_product, transposekernel.transpose, transposekernel.transpose),
             *(poolkernel.max_pool, poolkernel.max_pool, rows.work),
         ):
             function.compile(_LINE)
