@@ -152,6 +152,10 @@ def mean_squares(mem, y, dy, C, pixels, targets, samples, shares, count):
     return total
 
 
+_BLOCK = 1024
+"""Parameters of one round of an update: its gradients stay in the first-level cache while shards are added to them."""
+
+
 @_kernel
 def update(mem, start, stop, size, grads, shards, optimizer, steps):
     """One optimizer step on parameters [start, stop): the shards' gradients added in their order, then SGD or Adam.
@@ -159,28 +163,49 @@ def update(mem, start, stop, size, grads, shards, optimizer, steps):
     Parameters lie at 0, the optimizer's two states `size` and 2 * `size` further; `optimizer` is
     (kind, lr, momentum, nesterov, weight decay) or (kind, lr, beta1, beta2, eps, weight decay).
     """
-    w, first, second = mem[start:stop], mem[size + start : size + stop], mem[2 * size + start : 2 * size + stop]
-    dw = mem[grads + start : grads + stop]
-    for s in range(1, shards):
-        more = mem[grads + s * size + start : grads + s * size + stop]
-        for i in range(stop - start):
-            dw[i] += more[i]
-    lr = np.float32(optimizer[1])
-    if optimizer[0] == 0:
-        momentum, nesterov, decay = np.float32(optimizer[2]), optimizer[3] != 0, np.float32(optimizer[4])
-        for i in range(stop - start):
+    for first in range(start, stop, _BLOCK):
+        last = min(first + _BLOCK, stop)
+        w, one, two = mem[first:last], mem[size + first : size + last], mem[2 * size + first : 2 * size + last]
+        dw = mem[grads + first : grads + last]
+        for s in range(1, shards):
+            _add(mem[grads + s * size + first : grads + s * size + last], dw)
+        if optimizer[0] == 0:
+            _sgd(w, dw, one, optimizer)
+        else:
+            _adam(w, dw, one, two, optimizer, steps)
+
+
+@_kernel
+def _add(more, sums):
+    for i in range(len(sums)):
+        sums[i] += more[i]
+
+
+@_kernel
+def _sgd(w, dw, velocity, optimizer):
+    lr, momentum, decay = np.float32(optimizer[1]), np.float32(optimizer[2]), np.float32(optimizer[4])
+    if momentum == 0:
+        for i in range(len(w)):
+            w[i] -= lr * (dw[i] + decay * w[i])
+    elif optimizer[3] != 0:
+        for i in range(len(w)):
             d = dw[i] + decay * w[i]
-            v = d
-            if momentum > 0:
-                v = first[i] = momentum * first[i] + d
-            w[i] -= lr * (d + momentum * v if nesterov else v)
-        return
+            velocity[i] = momentum * velocity[i] + d
+            w[i] -= lr * (d + momentum * velocity[i])
+    else:
+        for i in range(len(w)):
+            velocity[i] = momentum * velocity[i] + (dw[i] + decay * w[i])
+            w[i] -= lr * velocity[i]
+
+
+@_kernel
+def _adam(w, dw, first, second, optimizer, steps):
     beta1, beta2, eps = np.float32(optimizer[2]), np.float32(optimizer[3]), np.float32(optimizer[4])
     rest1, rest2 = np.float32(1 - optimizer[2]), np.float32(1 - optimizer[3])
     decay = np.float32(optimizer[5])
     correct = np.float32(1 / sqrt(1 - optimizer[3] ** steps))
     rate = np.float32(optimizer[1] / (1 - optimizer[2] ** steps))
-    for i in range(stop - start):
+    for i in range(len(w)):
         d = dw[i] + decay * w[i]
         m = beta1 * first[i] + rest1 * d
         v = beta2 * second[i] + rest2 * (d * d)
