@@ -10,6 +10,7 @@ _HOMES = {
     **dict.fromkeys(["SGD", "Adam"], "optim"),
     **dict.fromkeys(["train", "History"], "training"),
     **dict.fromkeys(["load_digits"], "data"),
+    **dict.fromkeys(["ModelFileError"], "files"),
 }
 _MODULES = ("functional", "reference", "explain")
 

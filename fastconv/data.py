@@ -13,7 +13,7 @@ def load_digits(size=8):
     Parameters
     ----------
     size : int
-        Height and width in pixels, 1 to 8. Each pixel is the mean over its own area of the 8x8 image, shares of pixels included.
+        Height and width in pixels, 1 to 8. Each pixel is the mean over its area of the 8x8 image, shares of pixels included.
 
     Returns
     -------

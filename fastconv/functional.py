@@ -1,7 +1,7 @@
 """Backpropagation, one forward/backward pair an operation: the convolution is im2col, a matrix product, and col2im.
 
-Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the cache
-is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
+Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the
+cache is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
 float64 are computed in their own precision, other real types become float32 first. `fastconv.reference` has the same
 operations as plain loops.
 """
@@ -41,8 +41,8 @@ PATCH_BYTES = 64 * 2**20
 def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     """Gather every patch that a convolution looks at into a matrix.
 
-    x (N, C, H, W) -> cols (C*KH*KW, N*OH*OW), with ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` the pixel under tap (u, v) of
-    channel c when the window of sample n stands at (i, j), zero in the padding.
+    x (N, C, H, W) -> cols (C*KH*KW, N*OH*OW), with ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` the pixel under tap (u, v)
+    of channel c when the window of sample n stands at (i, j), zero in the padding.
 
     Parameters
     ----------
@@ -74,8 +74,8 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     """
     x = as_float(x, "x")
     require_images(x)
-    cols = _patches(x, conv_window(*x.shape[2:], kernel_size, stride, padding, dilation))
-    return cols.reshape(len(cols), -1)  # (C*KH*KW, N*OH*OW)
+    window = conv_window(*x.shape[2:], kernel_size, stride, padding, dilation)
+    return _patches(x, window).reshape(x.shape[1] * window.KH * window.KW, len(x) * window.OH * window.OW)
 
 
 def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
@@ -127,7 +127,7 @@ def _patches(x, window):
     N, C = x.shape[:2]
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
     cols = empty((C * KH * KW, N, OH, OW), x.dtype, "the patch matrix")
-    kernels.im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, OH, OW, cols)
+    kernels.im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, cols)
     return cols
 
 
@@ -284,12 +284,10 @@ def _require_conv(x, w, b, groups):
     if w.ndim != 4 or 0 in w.shape:
         raise ValueError(f"w must be (F, C/groups, KH, KW) and not empty, got shape {w.shape} for x {x.shape}")
     C, F = x.shape[1], len(w)
-    if C != w.shape[1] * groups:
+    if w.shape[1] * groups != C:
         channels_last = x.shape[3] == w.shape[1] * groups
         hint = "; x looks channels-last, use x.transpose(0, 3, 1, 2)" if channels_last else ""
-        raise ValueError(
-            f"x {x.shape} has {C} channels, w {w.shape} with groups={groups} takes {w.shape[1] * groups}{hint}"
-        )
+        raise ValueError(f"x {x.shape} has {C} channels, w {w.shape} with groups={groups} takes {w.shape[1] * groups}{hint}")
     if F % groups:
         raise ValueError(f"w {w.shape} has {F} filters, which groups={groups} does not divide; x is {x.shape}")
     if b is not None:
@@ -414,10 +412,12 @@ def max_pool2d_backward(dy, cache):
     argmax = np.asarray(argmax)
     if argmax.dtype.kind not in "iu":
         raise TypeError(f"argmax must be integers, got {argmax.dtype}")
-    dy = _gradient(dy, argmax.shape, dtype)
-    argmax = np.require(argmax, np.int64, ["C", "W"])
-    if argmax.shape[:2] != (N, C):
+    if argmax.ndim != 4 or argmax.shape[:2] != (N, C):
         raise ValueError(f"argmax {argmax.shape} does not belong to an input of shape {(N, C, H, W)}")
+    dy = _gradient(dy, argmax.shape, dtype)
+    if argmax.dtype == np.uint64:  # its upper half would turn negative, and -1 sends no gradient
+        argmax = np.minimum(argmax, np.uint64(2**63 - 1))
+    argmax = np.require(argmax, np.int64, ["C", "W"])
     dx = zeros((N, C, H, W), dy.dtype, "dx")
     planes, P = N * C, argmax.shape[2] * argmax.shape[3]
     if not kernels.max_pool2d_scatter(dy.reshape(planes, P), argmax.reshape(planes, P), dx.reshape(planes, H * W)):
@@ -487,6 +487,7 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     require_images(x)
     window = pool_window(*x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    require_memory((OH * OW + OH + OW) * 8, "the windows' divisors")
     rows = _counted(H, KH, SH, PT, PB, OH, count_include_pad)
     columns = _counted(W, KW, SW, PL, PR, OW, count_include_pad)
     divisor = np.multiply.outer(rows, columns).astype(x.dtype)  # (OH, OW)
@@ -604,8 +605,9 @@ def relu_backward(dy, cache):
         If `dy` has not its dtype.
     """
     dy = _gradient(dy, cache.shut.shape, cache.dtype)
-    # Not dy * mask: an infinite gradient times 0 is NaN.
-    return np.where(cache.shut, dy.dtype.type(0), dy)
+    dx = np.empty_like(dy)
+    kernels.relu_gate(dy.reshape(-1), np.asarray(cache.shut).reshape(-1), dx.reshape(-1))
+    return dx
 
 
 class DropoutCache(NamedTuple):

@@ -43,7 +43,7 @@ def integer(value, name, least):
         except TypeError:
             number = None
         if number is None or isinstance(value, bool):
-            raise ValueError(f"{name} must be an integer, got {value!r}")
+            raise ValueError(f"{name} must be an integer, got {_line(value)}")
         value = number
     if not least <= value <= _LARGEST:
         raise ValueError(f"{name} must be between {least} and {_LARGEST}, got {value}")
@@ -56,7 +56,7 @@ def pair(value, name, least):
         return value, value
     if _is_sequence(value):
         if len(value) != 2:
-            raise ValueError(f"{name} must be an int or (height, width), got {value!r}")
+            raise ValueError(f"{name} must be an int or (height, width), got {_line(value)}")
         return integer(value[0], name, least), integer(value[1], name, least)
     value = integer(value, name, least)
     return value, value
@@ -64,30 +64,36 @@ def pair(value, name, least):
 
 def conv_window(H, W, kernel_size, stride, padding, dilation):
     """The Window of a convolution or of im2col over an H x W image."""
-    return _window(H, W, *pair(kernel_size, "kernel_size", 1), *pair(stride, "stride", 1),
-                   *pair(dilation, "dilation", 1), _padding(padding), False, False)
+    kernel, stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
+    dilation = pair(dilation, "dilation", 1)
+    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), False, False)
 
 
 def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False):
     """The Window of a pool: stride is the kernel size unless given, padding at most half a dilated window."""
-    kernel = pair(kernel_size, "kernel_size", 1)
+    kernel, dilation = pair(kernel_size, "kernel_size", 1), pair(dilation, "dilation", 1)
     stride = kernel if stride is None else pair(stride, "stride", 1)
-    return _window(H, W, *kernel, *stride, *pair(dilation, "dilation", 1), _padding(padding), bool(ceil_mode), True)
+    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
 
 
 def _is_sequence(value):
-    return isinstance(value, (tuple, list)) or (hasattr(value, "__len__") and not isinstance(value, (str, bytes)))
+    return isinstance(value, (tuple, list)) or bool(getattr(value, "shape", ()))
+
+
+def _line(value):
+    """repr on one line: that of a matrix has several."""
+    return " ".join(repr(value).split())
 
 
 def _padding(padding):
     """``"same"``, ``"valid"`` or ``(top, bottom, left, right)``."""
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
-            raise ValueError(f'padding must be "valid", "same", an int or pairs of ints, got {padding!r}')
+            raise ValueError(f'padding must be "valid", "same", an int or pairs of ints, got {_line(padding)}')
         return padding
     if _is_sequence(padding) and len(padding) == 2 and any(_is_sequence(side) for side in padding):
         if not all(_is_sequence(side) and len(side) == 2 for side in padding):
-            raise ValueError(f"padding must be ((top, bottom), (left, right)), got {padding!r}")
+            raise ValueError(f"padding must be ((top, bottom), (left, right)), got {_line(padding)}")
         (top, bottom), (left, right) = padding
         return tuple(integer(side, "padding", 0) for side in (top, bottom, left, right))
     high, wide = pair(padding, "padding", 0)
@@ -105,7 +111,7 @@ def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
         PT, PB, PL, PR = padding
     if is_pool and (2 * max(PT, PB) > span_h or 2 * max(PL, PR) > span_w):
         raise ValueError(f"padding {((PT, PB), (PL, PR))} must be at most half the dilated window {(span_h, span_w)}")
-    if H + PT + PB < span_h or W + PL + PR < span_w or H < 1 or W < 1:
+    if span_h > H + PT + PB or span_w > W + PL + PR or min(H, W) < 1:
         raise ValueError(
             f"the window {(span_h, span_w)} (kernel_size {(KH, KW)}, dilation {(DH, DW)}) does not fit the image "
             f"{(H, W)} with padding {((PT, PB), (PL, PR))}"

@@ -1,15 +1,31 @@
 """Numba's compiler with a disk cache that may fail but never stops anyone."""
 
+import os
 import warnings
+from contextlib import suppress
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 
 class _ForgivingCache(FunctionCache):
     """Compiles anew where the folder is read-only or full, or a cache file is damaged; says so once a process."""
 
     _has_warned = False
+
+    def __init__(self, function, key=None):
+        super().__init__(function)
+        if key:
+            self._cache_path = os.path.join(self._cache_path, f"engine-{key}")
+            self._cache_file = IndexDataCacheFile(
+                cache_path=self._cache_path,
+                filename_base=self._impl.filename_base,
+                source_stamp=self._impl.locator.get_source_stamp(),
+            )
+
+    def save_overload_folder(self):
+        """Make the folder; Numba makes only its own."""
+        os.makedirs(self._cache_path, exist_ok=True)
 
     def load_overload(self, sig, target_context):
         try:
@@ -20,6 +36,7 @@ class _ForgivingCache(FunctionCache):
 
     def save_overload(self, sig, data):
         try:
+            self.save_overload_folder()
             super().save_overload(sig, data)
         except Exception as error:  # OSError on a full disk, but also whatever loading a damaged index raises
             self._warn(error)
@@ -30,16 +47,17 @@ class _ForgivingCache(FunctionCache):
             warnings.warn(f"fastconv compiles without its cache in {self.cache_path}: {error!r}", stacklevel=2)
 
 
-def kernel(function):
+def kernel(function=None, *, key=None):
     """Compile `function` on its first call, without the GIL, and remember the machine code on disk.
 
-    Unlike ``numba.njit(cache=True)``, which raises where no folder is writable or a file is damaged.
+    Unlike ``numba.njit(cache=True)``, which raises where no folder is writable or a file is damaged. A `key` names a folder of the
+    cache: a hash over whatever Numba's own key does not see.
     """
+    if function is None:
+        return lambda function: kernel(function, key=key)
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:
-        try:
-            compiled._cache = _ForgivingCache(compiled.py_func)
-        except (RuntimeError, OSError):
-            # Numba found no writable folder at all: every process compiles for itself.
-            pass
+        # Where Numba finds no writable folder at all, every process compiles for itself.
+        with suppress(RuntimeError, OSError):
+            compiled._cache = _ForgivingCache(compiled.py_func, key)
     return compiled

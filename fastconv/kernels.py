@@ -2,44 +2,49 @@
 
 Each takes C-contiguous arrays and integers, writes its output argument in full (or adds to it where it says so), allocates
 nothing, and trusts that `geometry.Window` was checked against the arrays.
+
+Two habits make the loops fast. Arrays are read flat, because a slice in an inner loop counts references atomically; and inner
+indices are unsigned, because a signed one may count from the end and is not vectorised. Together they took im2col from 3.0 to
+0.5 ns an element on (128, 16, 8, 8) with 3x3 windows.
 """
 
-from math import isnan
+import numpy as np
+from numpy import uintp
 
 from .jit import kernel
 
 
 @kernel
-def im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, OH, OW, cols):
+def im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, cols):
     """x (N, C, H, W) -> cols (C*KH*KW, N, OH, OW): every tap's pixels in one row, zeros where it falls into padding."""
     N, C, H, W = x.shape
+    OH, OW = cols.shape[2], cols.shape[3]
+    pixels, patches = x.reshape(-1), cols.reshape(-1)
+    at = 0
     for c in range(C):
         for u in range(KH):
             for v in range(KW):
-                row = cols[(c * KH + u) * KW + v]
-                # The outputs j from `first` to `stop` see pixels 0 <= j*SW + shift < W; the rest see padding.
+                # Outputs first <= j < stop see the pixels j*SW + shift of a row, the others see padding.
                 shift = v * DW - PL
                 first = min(max(-(shift // SW), 0), OW)
                 stop = max(min((W - 1 - shift) // SW + 1, OW), first)
                 for n in range(N):
                     for i in range(OH):
-                        y = i * SH - PT + u * DH
-                        out = row[n, i]
-                        if y < 0 or y >= H:
-                            for j in range(OW):
-                                out[j] = 0
-                            continue
-                        pixels = x[n, c, y]
-                        for j in range(first):
-                            out[j] = 0
+                        h = i * SH - PT + u * DH
+                        inside = 0 <= h < H
+                        row = ((n * C + c) * H + h) * W + shift
+                        begin, end = (first, stop) if inside else (OW, OW)
+                        for j in range(begin):
+                            patches[uintp(at + j)] = 0
                         if SW == 1:
-                            for j in range(first, stop):
-                                out[j] = pixels[j + shift]
+                            for j in range(begin, end):
+                                patches[uintp(at + j)] = pixels[uintp(row + j)]
                         else:
-                            for j in range(first, stop):
-                                out[j] = pixels[j * SW + shift]
-                        for j in range(stop, OW):
-                            out[j] = 0
+                            for j in range(begin, end):
+                                patches[uintp(at + j)] = pixels[uintp(row + j * SW)]
+                        for j in range(end, OW):
+                            patches[uintp(at + j)] = 0
+                        at += OW
 
 
 @kernel
@@ -47,48 +52,57 @@ def col2im(cols, KH, KW, SH, SW, DH, DW, PT, PL, dx):
     """cols (C*KH*KW, N, OH, OW) added onto dx (N, C, H, W): the adjoint of im2col, so overlapping patches add up."""
     N, C, H, W = dx.shape
     OH, OW = cols.shape[2], cols.shape[3]
+    pixels, patches = dx.reshape(-1), cols.reshape(-1)
     for n in range(N):
         for c in range(C):
             for u in range(KH):
                 for v in range(KW):
-                    row = cols[(c * KH + u) * KW + v]
                     shift = v * DW - PL
                     first = min(max(-(shift // SW), 0), OW)
                     stop = max(min((W - 1 - shift) // SW + 1, OW), first)
                     for i in range(OH):
-                        y = i * SH - PT + u * DH
-                        if y < 0 or y >= H:
+                        h = i * SH - PT + u * DH
+                        if h < 0 or h >= H:
                             continue
-                        pixels = dx[n, c, y]
-                        patch = row[n, i]
+                        row = ((n * C + c) * H + h) * W + shift
+                        at = ((((c * KH + u) * KW + v) * N + n) * OH + i) * OW
                         if SW == 1:
                             for j in range(first, stop):
-                                pixels[j + shift] += patch[j]
+                                pixels[uintp(row + j)] += patches[uintp(at + j)]
                         else:
                             for j in range(first, stop):
-                                pixels[j * SW + shift] += patch[j]
+                                pixels[uintp(row + j * SW)] += patches[uintp(at + j)]
 
 
 @kernel
 def unfold_batch(rows, b, y):
     """rows (F, N, P) + b (F,) -> y (N, F, P): the product's result back in NCHW, the bias added on the way."""
     F, N, P = rows.shape
+    source, target = rows.reshape(-1), y.reshape(-1)
     for n in range(N):
         for f in range(F):
-            source, target, bias = rows[f, n], y[n, f], b[f]
+            here, there, bias = (f * N + n) * P, (n * F + f) * P, b[f]
             for p in range(P):
-                target[p] = source[p] + bias
+                target[uintp(there + p)] = source[uintp(here + p)] + bias
 
 
 @kernel
 def fold_batch(dy, rows):
     """dy (N, F, P) -> rows (F, N, P): the gradient as the matrix that multiplies the patches."""
     N, F, P = dy.shape
+    source, target = dy.reshape(-1), rows.reshape(-1)
     for f in range(F):
         for n in range(N):
-            source, target = dy[n, f], rows[f, n]
+            here, there = (n * F + f) * P, (f * N + n) * P
             for p in range(P):
-                target[p] = source[p]
+                target[uintp(there + p)] = source[uintp(here + p)]
+
+
+@kernel
+def relu_gate(dy, shut, dx):
+    """dy where not shut, else 0 -> dx, all flat. A select, not a product: an infinite dy times 0 is NaN."""
+    for i in range(dy.size):
+        dx[uintp(i)] = 0 if shut[uintp(i)] else dy[uintp(i)]
 
 
 @kernel
@@ -97,31 +111,33 @@ def max_pool2d(x, KH, KW, SH, SW, DH, DW, PT, PL, y, argmax):
 
     The first maximum wins a tie; a NaN wins over everything before it, so the last NaN stays. A window that lies in the padding
     altogether has argmax -1 and y -inf.
+
+    Taps outside, windows inside: each tap meets a row of windows at once, and no branch depends on the data, which halved the
+    time a window (12 to 6 ns for 2x2 after a ReLU).
     """
     N, C, H, W = x.shape
     OH, OW = y.shape[2], y.shape[3]
-    for n in range(N):
-        for c in range(C):
-            plane = x[n, c]
-            for i in range(OH):
-                top = i * SH - PT
-                u0 = max(0, -(top // DH))
-                u1 = min(KH, (H - 1 - top) // DH + 1)
-                for j in range(OW):
-                    left = j * SW - PL
-                    v0 = max(0, -(left // DW))
-                    v1 = min(KW, (W - 1 - left) // DW + 1)
-                    best, where = y.dtype.type(-float("inf")), -1
-                    if u0 < u1 and v0 < v1:
-                        where = (top + u0 * DH) * W + left + v0 * DW
-                        best = plane[top + u0 * DH, left + v0 * DW]
-                        for u in range(u0, u1):
-                            h = top + u * DH
-                            for v in range(v0, v1):
-                                value = plane[h, left + v * DW]
-                                if value > best or isnan(value):
-                                    best, where = value, h * W + left + v * DW
-                    y[n, c, i, j], argmax[n, c, i, j] = best, where
+    pixels, maxima, winners = x.reshape(-1), y.reshape(-1), argmax.reshape(-1)
+    for plane in range(N * C):
+        for at in range(plane * OH * OW, (plane + 1) * OH * OW):
+            maxima[uintp(at)] = -np.inf
+            winners[uintp(at)] = -1
+        for u in range(KH):
+            for v in range(KW):
+                shift = v * DW - PL
+                first = min(max(-(shift // SW), 0), OW)
+                stop = max(min((W - 1 - shift) // SW + 1, OW), first)
+                for i in range(OH):
+                    h = i * SH - PT + u * DH
+                    if h < 0 or h >= H:
+                        continue
+                    row, at = plane * H * W, (plane * OH + i) * OW
+                    for j in range(first, stop):
+                        position = h * W + shift + j * SW
+                        value, best, winner = pixels[uintp(row + position)], maxima[uintp(at + j)], winners[uintp(at + j)]
+                        wins = (value > best) | (value != value) | (winner < 0)
+                        maxima[uintp(at + j)] = value if wins else best
+                        winners[uintp(at + j)] = position if wins else winner
 
 
 @kernel
@@ -129,14 +145,14 @@ def max_pool2d_scatter(dy, argmax, dx):
     """dy (M, P) added onto dx (M, H*W) at argmax (M, P); False, with dx half written, if an argmax lies outside."""
     M, P = dy.shape
     size = dx.shape[1]
+    gradients, winners, pixels = dy.reshape(-1), argmax.reshape(-1), dx.reshape(-1)
     for m in range(M):
-        plane = dx[m]
-        for p in range(P):
-            where = argmax[m, p]
-            if where >= size or where < -1:
+        for at in range(m * P, (m + 1) * P):
+            winner = winners[uintp(at)]
+            if winner >= size or winner < -1:
                 return False
-            if where >= 0:
-                plane[where] += dy[m, p]
+            if winner >= 0:
+                pixels[uintp(m * size + winner)] += gradients[uintp(at)]
     return True
 
 

@@ -1,5 +1,6 @@
 """Softmax cross-entropy and mean squared error, forward and backward, weighted by sample."""
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -183,8 +184,9 @@ def mse_forward(y, target, *, sample_weight=None):
     weights = _shares(sample_weight, len(y), y.dtype)
     with np.errstate(all="ignore"):
         error = y - target
-        flat = error.reshape(len(y), -1) if error.size else error.reshape(len(y), 1)[:, :0]
-        return _weighted_sum((flat * flat).mean(axis=1), weights), MSECache(error, weights)
+        outputs = prod(y.shape[1:])
+        losses = (error * error).reshape(len(y), outputs).sum(axis=1) / outputs
+        return _weighted_sum(losses, weights), MSECache(error, weights)
 
 
 def mse_backward(cache):
@@ -221,7 +223,8 @@ def as_labels(labels, logits_shape):
 
 def as_weights(sample_weight, N, dtype):
     """`sample_weight` as (N,) of `dtype`, checked."""
-    weights = as_float(sample_weight, "sample_weight").astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
+        weights = as_float(sample_weight, "sample_weight").astype(dtype, copy=False)
     require_shape(weights, (N,), "sample_weight", f"for a batch of {N}")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")
@@ -232,9 +235,9 @@ def _shares(sample_weight, N, dtype):
     """Each sample's share of the mean (N, 1): its weight over the sum of weights."""
     if sample_weight is None:
         return np.full((N, 1), 1 / max(N, 1), dtype)
-    weights = as_weights(sample_weight, N, dtype)
+    weights = as_weights(sample_weight, N, np.float64)  # a sum in float32 may overflow
     total = weights.sum()
-    return (weights / total if total > 0 else weights)[:, None]
+    return (weights / total if total > 0 else weights)[:, None].astype(dtype)
 
 
 def _weighted_sum(losses, weights):

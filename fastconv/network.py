@@ -57,8 +57,10 @@ class Sequential:
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
         self.shapes = _shapes(self.layers, self.input_shape)
-        self.buffer = np.empty(sum(prod(shape) for shape in self._parameter_shapes().values()), self.dtype)
+        self._names, self._places = _layout(self.layers, self.shapes)
+        self.buffer = np.empty(sum(prod(shape) for _, _, shape in self._places), self.dtype)
         self.params = self.named(self.buffer)
+        self._layer_params = [[self.params[name] for name in names] for names in self._names]
         self._initialise(np.random.default_rng(random_state))
 
     @property
@@ -71,11 +73,7 @@ class Sequential:
 
     def named(self, flat):
         """Views into `flat`, an array laid out as `buffer`, under the parameters' names."""
-        views, start = {}, 0
-        for name, shape in self._parameter_shapes().items():
-            views[name] = flat[start : start + prod(shape)].reshape(shape)
-            start += prod(shape)
-        return views
+        return {name: flat[place].reshape(shape) for name, place, shape in self._places}
 
     def forward(self, x, *, rng=None, ops=functional):
         """Apply every layer.
@@ -106,7 +104,7 @@ class Sequential:
         """
         y, caches = self._input(x), []
         for index, layer in enumerate(self.layers):
-            y, cache = layer.forward(ops, y, self._layer_params(index), rng)
+            y, cache = layer.forward(ops, y, self._layer_params[index], rng)
             caches.append(cache)
         return y, caches
 
@@ -170,6 +168,11 @@ class Sequential:
         from .training import limit_threads
 
         x = self._input(x)
+        n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
+        if self.dtype == np.float32:
+            from .engine import predict
+
+            return predict(self, x, n_threads)
         with limit_threads(n_threads):
             parts = [self.forward(x[start : start + 256])[0] for start in range(0, len(x), 256)]
         return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), self.dtype)
@@ -206,6 +209,45 @@ class Sequential:
         widths[0] = max(widths[0], 20)
         return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
 
+    def save(self, path):
+        """Write the network to a .safetensors file with PyTorch's names and checksums, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older one is then as it was.
+        """
+        from .files import save_network
+
+        save_network(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read a network that `save` wrote; no code is run and nothing damaged loads.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Sequential
+
+        Raises
+        ------
+        ModelFileError
+            Whatever is wrong with the file.
+        FileNotFoundError
+            If there is none.
+        """
+        from .files import load_network
+
+        return load_network(path)
+
     def state_dict(self):
         """A copy of every parameter under PyTorch's names.
 
@@ -239,23 +281,6 @@ class Sequential:
                 raise ValueError(f"{name} has shape {value.shape}, expected {self.params[name].shape}")
         for name, value in found.items():
             self.params[name][...] = value
-
-    def _parameter_shapes(self):
-        return {
-            f"{index}.{name}": shape
-            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
-            for name, shape in layer.parameter_shapes(before).items()
-        }
-
-    @property
-    def _names(self):
-        return [
-            [f"{index}.{name}" for name in layer.parameter_shapes(before)]
-            for index, (layer, before) in enumerate(zip(self.layers, self.shapes))
-        ]
-
-    def _layer_params(self, index):
-        return [self.params[name] for name in self._names[index]]
 
     def _initialise(self, rng):
         for names in self._names:
@@ -318,6 +343,18 @@ def _shapes(layers, shape):
         except ValueError as error:
             raise ValueError(f"layer {index}, {layer!r}: {error}") from None
     return tuple(shapes)
+
+
+def _layout(layers, shapes):
+    """-> each layer's parameter names, and (name, slice of the flat buffer, shape) of every parameter."""
+    names, places, start = [], [], 0
+    for index, (layer, before) in enumerate(zip(layers, shapes)):
+        found = {f"{index}.{name}": shape for name, shape in layer.parameter_shapes(before).items()}
+        names.append(list(found))
+        for name, shape in found.items():
+            places.append((name, slice(start, start + prod(shape)), shape))
+            start += prod(shape)
+    return names, places
 
 
 def _short(layer):

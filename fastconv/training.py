@@ -12,7 +12,7 @@ from .losses import as_labels, as_weights
 from .streams import DropoutStream
 
 LOSSES = ("cross_entropy", "mse")
-BACKENDS = ("loop", "im2col")
+BACKENDS = ("loop", "im2col", "compiled")
 
 
 @dataclass
@@ -75,10 +75,11 @@ def train(
         A new order each epoch.
     random_state : None, int or numpy.random.Generator
         Decides order and dropout.
-    backend : "loop", "im2col" or None
-        `fastconv.reference` or `fastconv.functional`; None is "im2col". They agree to rounding.
+    backend : "loop", "im2col", "compiled" or None
+        `fastconv.reference`, `fastconv.functional` or `fastconv.engine`; None is "compiled" for a float32 network and "im2col"
+        for a float64 one. They agree to rounding.
     n_threads : int, optional
-        Threads of the matrix products, at least 1.
+        At least 1. The compiled backend's weights are the same bits for any number.
     callback : callable, optional
         ``callback(epoch, history)`` after each epoch, counted from 0; returning True stops.
 
@@ -111,13 +112,23 @@ def train(
     weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
     if weights is not None and not weights.any():
         raise ValueError("sample_weight must not be all zero")
+    ops = _operations(backend, net.dtype)
+    n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
     rng = np.random.default_rng(random_state)
-    run_epoch = Steps(net, X, y, weights, loss, optimizer, _operations(backend), int(rng.integers(2**32)))
+    seed = int(rng.integers(2**32))
+    if ops is None:
+        from .engine import Trainer
+
+        run_epochs = Trainer(net, X, y, weights, loss, optimizer, seed, n_threads, batch_size)
+    else:
+        run_epochs = Steps(net, X, y, weights, loss, optimizer, ops, seed)
     history = History()
-    with limit_threads(n_threads):
-        for epoch in range(epochs):
-            order = rng.permutation(len(X)) if shuffle else np.arange(len(X))
-            history.loss.append(run_epoch(order, batch_size))
+    # Nobody looks on between epochs without these: the fewer calls, the less time goes by outside the backend.
+    together = 1 if validation is not None or callback is not None else max(1, 2**20 // len(X))
+    with limit_threads(None if ops is None else n_threads):
+        for epoch in range(0, epochs, together):
+            orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
+            history.loss += run_epochs(np.array(orders), batch_size)
             if validation is not None:
                 _validate(net, *validation, loss, history)
             if callback is not None and callback(epoch, history) is True:
@@ -126,7 +137,7 @@ def train(
 
 
 class Steps:
-    """One epoch at a time of forward, backward and optimizer steps with a module of operations."""
+    """Epochs of forward, backward and optimizer steps with a module of operations."""
 
     def __init__(self, net, X, y, weights, loss, optimizer, ops, seed):
         self.net, self.X, self.y, self.weights = net, X, y, weights
@@ -135,8 +146,11 @@ class Steps:
         self.loss_backward = getattr(ops, f"{loss}_backward")
         self.steps = 0
 
-    def __call__(self, order, batch_size):
-        """Train on the samples of `order` in turn; -> the mean loss over them."""
+    def __call__(self, orders, batch_size):
+        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each."""
+        return [self._epoch(order, batch_size) for order in orders]
+
+    def _epoch(self, order, batch_size):
         total = weight = 0.0
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
@@ -168,7 +182,14 @@ def limit_threads(n_threads):
     return threadpool_limits(n_threads, user_api="blas")
 
 
-def _operations(backend):
+def _operations(backend, dtype):
+    """The module of operations, or None for the engine."""
+    if backend == "compiled" and dtype != np.float32:
+        raise ValueError(
+            f'backend="compiled" trains float32 networks, this one is {dtype}; use backend="im2col" or dtype="float32"'
+        )
+    if backend == "compiled" or (backend is None and dtype == np.float32):
+        return None
     if backend in (None, "im2col"):
         return functional
     if backend == "loop":

@@ -251,9 +251,7 @@ def test_cross_entropy_by_hand():
     loss, cache = ref.cross_entropy_forward(logits, np.array([2, 0]))
     assert isinstance(loss, float)
     assert_allclose(loss, (np.log(8 / 5) + np.log(10 / 4)) / 2, rtol=1e-14)
-    assert_allclose(
-        ref.cross_entropy_backward(cache), [[1 / 16, 1 / 8, -3 / 16], [-3 / 10, 2 / 10, 1 / 10]], rtol=1e-13
-    )
+    assert_allclose(ref.cross_entropy_backward(cache), [[1 / 16, 1 / 8, -3 / 16], [-3 / 10, 2 / 10, 1 / 10]], rtol=1e-13)
     loss, cache = ref.cross_entropy_forward(logits, np.array([2, 0]), sample_weight=[3, 1])
     assert_allclose(loss, (3 * np.log(8 / 5) + np.log(10 / 4)) / 4, rtol=1e-14)
     assert_allclose(ref.cross_entropy_backward(cache)[1], [-3 / 20, 1 / 10, 1 / 20], rtol=1e-13)

@@ -76,8 +76,8 @@ def diagnose(gradient, trace, name):
     >>> import fastconv, fastconv.explain
     >>> net, x, labels = fastconv.explain.integer_example()
     >>> t = fastconv.explain.trace(net, x, labels)
-    >>> print(diagnose(t["d 0.weight"][..., ::-1, ::-1], t, "0.weight").text)
-    kernel_rotated: do not rotate dw: it is a correlation of the input with dy, tap (u, v) stays at (u, v).
+    >>> diagnose(t["d 0.weight"][..., ::-1, ::-1], t, "0.weight").mistake
+    'kernel_rotated'
     """
     name = name.removeprefix("d ").strip()
     right = _gradient_of(trace, name)
@@ -204,7 +204,9 @@ def _unknown(given, search, where):
         text = f"The axes are transposed, {given.shape} for {search.right.shape}, and no known mistake explains the numbers."
         return Diagnosis("transposed", ("transposed", "unknown"), 0.5, text)
     if where is None:
-        return Diagnosis("unknown", ("unknown",), 0.0, "No known mistake explains the gradient, which is off in its last digits.")
+        return Diagnosis(
+            "unknown", ("unknown",), 0.0, "No known mistake explains the gradient, which is off in its last digits."
+        )
     index = search.planted.trace.parse(where)[1]
     off = int((~(abs(given - search.right) <= LOOSE * abs(search.right).max())).sum())
     text = (

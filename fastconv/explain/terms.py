@@ -125,9 +125,7 @@ def _bias_term(place, unit):
 def _conv_weight(place, f, c, u, v):
     _, first = _group(place, f)
     N, _, OH, OW = place.trace[place.y].shape
-    return [
-        [_tap(place, n, first + c, i, j, u, v), entry(f"d {place.y}", n, f, i, j)] for n, i, j in np.ndindex(N, OH, OW)
-    ]
+    return [[_tap(place, n, first + c, i, j, u, v), entry(f"d {place.y}", n, f, i, j)] for n, i, j in np.ndindex(N, OH, OW)]
 
 
 def _conv_bias(place, f):

@@ -1,0 +1,41 @@
+"""How wide this machine's vectors are, and whether the micro-kernels may be emitted for them at all."""
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+import numba
+
+
+def _features():
+    """CPU features, as Numba will compile for: NUMBA_CPU_NAME and NUMBA_CPU_FEATURES go before the host's own."""
+    given = os.environ.get("NUMBA_CPU_FEATURES")
+    if given is not None:
+        return {name[1:] for name in given.split(",") if name.startswith("+")}
+    if os.environ.get("NUMBA_CPU_NAME") == "generic":
+        return set()
+    from llvmlite.binding import get_host_cpu_features
+
+    return {name for name, present in get_host_cpu_features().items() if present}
+
+
+FEATURES = _features()
+IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
+USE_TWIN = bool(numba.config.DISABLE_JIT) or not IS_X86 or os.environ.get("FASTCONV_TWIN") == "1"
+"""Whether plain Numba loops stand in for the vector code: without the JIT, and where only x86 was tested."""
+HAS_FMA = "fma" in FEATURES or "avx512f" in FEATURES
+# The tile's width is the vector's. As many accumulators as lanes (one vector each) leave room in AVX-512's 32 and AVX2's 16 registers.
+T = 8 if USE_TWIN else 16 if "avx512f" in FEATURES else 8 if "avx2" in FEATURES or "avx" in FEATURES else 4
+"""Lanes: samples side by side in a tile."""
+
+
+def _fingerprint():
+    """A hash over everything that Numba's own cache key does not see: the engine's sources, and the settings above."""
+    digest = hashlib.sha256(f"{T} {USE_TWIN} {HAS_FMA} {numba.config.BOUNDSCHECK}".encode())
+    for path in sorted([*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "jit.py"]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+FINGERPRINT = _fingerprint()

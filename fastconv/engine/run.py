@@ -1,0 +1,204 @@
+"""The interpreter: runs a program over the tiles of each batch, on several threads, and adds gradients in a fixed order."""
+
+from functools import cache
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from ..jit import kernel
+from . import lanekernel, microkernel, poolkernel, rows, transposekernel
+from . import record as r
+from .lanes import FINGERPRINT, USE_TWIN, T
+from .threads import wait_for_all
+
+_kernel = kernel(key=FINGERPRINT)
+
+# The layout handed to the interpreter: where segments lie in the flat memory, counted in floats.
+(
+    N_PARAMS,
+    GRADS_AT,
+    N_SHARDS,
+    WORK_AT,
+    N_WORK,
+    INPUT,
+    C_IN,
+    PIXELS_IN,
+    OUTPUT,
+    C_OUT,
+    PIXELS_OUT,
+    GRADIENT,
+    SEED,
+    IS_MSE,
+    WEIGHTED,
+) = range(15)
+
+_LINE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
+
+
+@intrinsic
+def _call_address(typing, address, mem, line, tile):
+    """Call a compiled kernel by its address, so that it is compiled once and not again within its caller."""
+
+    def codegen(context, builder, signature, args):
+        kinds = signature.args[1:]
+        function = context.call_conv.get_function_type(types.none, kinds)
+        pointer = builder.inttoptr(args[0], function.as_pointer())
+        context.call_conv.call_function(builder, pointer, types.none, kinds, args[1:])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, mem, line, tile), codegen
+
+
+if USE_TWIN:
+
+    @_kernel
+    def run_lines(program, kernels, mem, tile):
+        """Each line of a program on one tile."""
+        for line in program:
+            if line[r.KIND] == r.PRODUCT:
+                microkernel.product(mem, line, tile)
+            elif line[r.KIND] == r.LANE_PRODUCT:
+                lanekernel.lane_product(mem, line, tile)
+            elif line[r.KIND] <= r.REDUCE_LANES:
+                transposekernel.transpose(mem, line, tile)
+            elif line[r.KIND] < r.N_VECTOR:
+                poolkernel.max_pool(mem, line, tile)
+            else:
+                rows.work(mem, line, tile)
+
+    def addresses():
+        """Nothing: the twin is called by name."""
+        return np.zeros(0, np.int64)
+
+else:
+
+    @_kernel
+    def run_lines(program, kernels, mem, tile):
+        """Each line of a program on one tile."""
+        for line in program:
+            _call_address(kernels[min(line[r.KIND], r.N_VECTOR)], mem, line, tile)
+
+    @cache
+    def addresses():
+        """Where the compiled products and the other operations lie in memory, in the order of their KINDs."""
+        found = []
+        for function in (
+            *(microkernel.product, lanekernel.lane_product, transposekernel.transpose, transposekernel.transpose),
+            *(poolkernel.max_pool, poolkernel.max_pool, rows.work),
+        ):
+            function.compile(_LINE)
+            compiled = function.overloads[_LINE.args]
+            found.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
+        return np.array(found, np.int64)
+
+
+@_kernel
+def _gather(mem, X, samples, count, tile, layout, places):
+    transposekernel.gather(mem, X, samples, count, tile[r.WORK] + layout[INPUT], layout[C_IN], layout[PIXELS_IN], places)
+
+
+@_kernel
+def _shares(weights, samples, weighted, total, shares):
+    for t in range(len(samples)):
+        weight = weights[samples[t]] if weighted else np.float32(1)
+        shares[t] = weight / total if total > 0 else np.float32(0)
+    shares[len(samples) :] = 0
+
+
+@_kernel
+def _total_weight(weights, samples, weighted):
+    if not weighted:
+        return np.float32(len(samples))
+    total = 0.0
+    for sample in samples:
+        total += weights[sample]
+    return np.float32(total)
+
+
+@_kernel
+def _run_shard(
+    s, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total, shares, scratch, places
+):
+    """Forward, loss and backward for the tiles of a shard; -> its part of the loss."""
+    forward, backward = programs
+    n_tiles = (len(batch) + T - 1) // T
+    loss = 0.0
+    first = s * n_tiles // n_shards
+    for k in range(first, (s + 1) * n_tiles // n_shards):
+        samples = batch[k * T : (k + 1) * T]
+        tile[r.FIRST], tile[r.START] = k == first, k * T
+        _shares(weights, samples, layout[WEIGHTED], total, shares)
+        _gather(mem, X, samples, len(samples), tile, layout, places)
+        run_lines(forward, kernels, mem, tile)
+        y, dy = tile[r.WORK] + layout[OUTPUT], tile[r.WORK] + layout[GRADIENT]
+        if layout[IS_MSE]:
+            loss += rows.mean_squares(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], targets, samples, shares, len(samples))
+        else:
+            loss += rows.cross_entropy(
+                mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], labels, samples, shares, len(samples), scratch
+            )
+        run_lines(backward, kernels, mem, tile)
+    return loss
+
+
+@_kernel
+def run_steps(thread, n_threads, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
+              steps, optimizer, losses, sums, barrier):  # fmt: skip
+    """Steps `first` to `stop` of epochs over `orders`; `steps` are (done in this call, done by the optimizer) before `first`.
+
+    Every thread runs this. Shards are dealt out to threads, but what a shard holds depends on the batch alone.
+    """
+    tile, shares = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.float32)
+    scratch, places = np.zeros(2 * T, np.float32), np.zeros(T, np.int64)
+    tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
+    size = layout[N_PARAMS]
+    n_steps = (orders.shape[1] + batch_size - 1) // batch_size
+    for step in range(first, stop):
+        epoch, start = step // n_steps, step % n_steps * batch_size
+        batch = orders[epoch, start : start + batch_size]
+        total = _total_weight(weights, batch, layout[WEIGHTED])
+        n_shards = min(layout[N_SHARDS], (len(batch) + T - 1) // T)
+        tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step - first) & 0xFFFFFFFF))
+        for s in range(thread, n_shards, n_threads):
+            tile[r.GRADS] = layout[GRADS_AT] + s * size
+            losses[s] = _run_shard(s, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total,
+                                   shares, scratch, places)  # fmt: skip
+        wait_for_all(barrier, n_threads)
+        lines = size // 16
+        begin, end = lines * thread // n_threads * 16, lines * (thread + 1) // n_threads * 16
+        rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, steps[1] + step - first + 1)
+        if thread == 0:
+            for s in range(n_shards):
+                sums[epoch, 0] += losses[s] * total
+            sums[epoch, 1] += total
+        wait_for_all(barrier, n_threads)
+
+
+@_kernel
+def run_predict(thread, n_threads, layout, program, kernels, mem, X, first, stop, out):
+    """The network's output for samples `first` to `stop`, tile by tile."""
+    tile, samples, places = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.int64), np.zeros(T, np.int64)
+    tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
+    tile[r.SEED] = -1
+    for start in range(first + thread * T, stop, n_threads * T):
+        count = min(T, stop - start)
+        for t in range(count):
+            samples[t] = start + t
+        _gather(mem, X, samples, count, tile, layout, places)
+        run_lines(program, kernels, mem, tile)
+        rows.scatter(mem, tile[r.WORK] + layout[OUTPUT], layout[C_OUT], layout[PIXELS_OUT], out, start, count)
+
+
+@_kernel
+def pack(flat, packed, where):
+    """packed[where[i]] = flat[i]"""
+    for i in range(len(flat)):
+        packed[where[i]] = flat[i]
+
+
+@_kernel
+def unpack(packed, flat, where):
+    """flat[i] = packed[where[i]]"""
+    for i in range(len(flat)):
+        flat[i] = packed[where[i]]
