@@ -8,9 +8,9 @@ import numpy as np
 from .. import functional
 from ..layers import MaxPool2d, ReLU
 from ..network import Sequential
-from .mistakes import pool_windows
 from .terms import entry
 from .tracing import trace
+from .wrong import pool_windows
 
 STEP = 1e-4
 """How far an entry is moved, twice to each side; a fourth-order formula at this step errs by about 1e-12."""

@@ -5,12 +5,14 @@ Every mistake, alone and in pairs, is made on the trace's own network; the one w
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import as_float
 from .ledger import number
-from .mistakes import END, MISTAKES, Planted, variations
+from .mistakes import END, LOSS, MISTAKES, variations
+from .planted import Planted
 from .terms import entry
 
 TIGHT, LOOSE = 1e-9, 1e-5
@@ -79,7 +81,7 @@ def diagnose(gradient, trace, name):
     >>> diagnose(t["d 0.weight"][..., ::-1, ::-1], t, "0.weight").mistake
     'kernel_rotated'
     """
-    name = name.removeprefix("d ").strip()
+    name = name.strip().removeprefix("d ")
     right = _gradient_of(trace, name)
     given = as_float(gradient, "gradient").astype(np.float64)
     if sorted(given.shape) != sorted(right.shape):
@@ -89,16 +91,24 @@ def diagnose(gradient, trace, name):
     exact, rounded, sloppy = _tiers(given, trace)
     for tier in rounded:
         # Rounding first: numbers that a rounded right gradient may have are never called wrong.
-        if search.fits(search.right, tier):
+        if search.is_right(tier):
             return _correct(search, tier)
     for tiers, sizes, confidence in ((exact, (1, 2), 1.0), (rounded, (1, 2), 0.9), (sloppy, (1,), 0.5)):
         for tier in tiers:
-            if search.fits(search.right, tier):
+            if search.is_right(tier):
                 return _correct(search, tier)
-            found = next(filter(None, (search.explained(size, tier) for size in sizes)), None)
-            if found:
-                return _named(found, where, confidence)
+            for size in sizes:
+                if found := search.explained(size, tier):
+                    return _named(found, trace, where, confidence)
     return _unknown(given, search, where)
+
+
+class _Fit(NamedTuple):
+    """How well a planted gradient explains the given one: where it was planted, their largest difference, its size."""
+
+    plants: tuple
+    residual: float
+    size: float
 
 
 class _Search:
@@ -109,36 +119,42 @@ class _Search:
         self.right = planted.gradient(name, ())
         self.choices = variations(planted.trace, name, given.shape)
         self.floor = TIGHT * abs(planted.dy(len(planted.trace.layers) - 1, ())).max()
-        self._found = {}
+        self._tried = {}
 
-    def fits(self, candidate, tier):
-        """Whether the given gradient is `candidate`, up to relative and absolute tolerance."""
-        if candidate.shape != self.given.shape:
-            return False
-        relative, absolute = tier
-        tolerance = relative * max(abs(candidate).max(initial=0), self.floor) + absolute
-        return bool((abs(self.given - candidate) <= tolerance).all())
+    def is_right(self, tier):
+        """Whether the given gradient is the right one, up to relative and absolute tolerance."""
+        return self.right.shape == self.given.shape and self._agrees(self._fit((), self.right), tier)
 
     def explained(self, size, tier):
-        """The names of the mistakes, `size` together, that give these numbers: the closest and commonest first."""
-        if size not in self._found:
-            self._found[size] = [(names, g) for names, g in self._candidates(size) if g.shape == self.given.shape]
-        best = {}
-        for names, candidate in self._found[size]:
-            if self.fits(candidate, tier):
-                residual = float(abs(self.given - candidate).max(initial=0))
-                best[names] = min(residual, best.get(names, np.inf))
+        """names -> fits of the mistakes, `size` together, that give these numbers: the closest and commonest first."""
+        if size not in self._tried:
+            self._tried[size] = list(self._candidates(size))
+        found = {}
+        for names, fit in self._tried[size]:
+            if self._agrees(fit, tier):
+                found.setdefault(names, []).append(fit)
         # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
         unit = max(TIGHT * abs(self.given).max(initial=0), self.floor, 1e-300)
-        return sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
+        best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
+        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
+        return {names: found[names] for names in order}
+
+    def _fit(self, plants, candidate):
+        return _Fit(plants, float(abs(self.given - candidate).max(initial=0)), float(abs(candidate).max(initial=0)))
+
+    def _agrees(self, fit, tier):
+        relative, absolute = tier
+        return fit.residual <= relative * max(fit.size, self.floor) + absolute
 
     def _candidates(self, size):
         for choice in combinations(self.choices, size):
-            plants = [plant for plants in choice for plant in plants]
+            plants = tuple(plant for plants in choice for plant in plants)
             names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
             slots = {(plant.place, plant.slot) for plant in plants}
             if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
-                yield names, self.planted.gradient(self.name, tuple(plants))
+                gradient = self.planted.gradient(self.name, plants)
+                if gradient.shape == self.given.shape:
+                    yield names, self._fit(plants, gradient)
 
 
 def _contradict(plants):
@@ -176,18 +192,24 @@ def _tiers(given, trace):
 
 
 def _correct(search, tier):
-    rivals = search.explained(1, tier) if tier[1] else []
+    rivals = search.explained(1, tier) if tier[1] else ()
     text = f"The gradient is right, to its rounding ({2 * tier[1]:.1g})." if tier[1] else "The gradient is right."
     return Diagnosis(None, (), 1 / (1 + len(rivals)), text, tuple(rivals))
 
 
-def _named(found, where, confidence):
-    mistakes, others = found[0], tuple(found[1:])
-    text = "; and ".join(f"{name}: {MISTAKES[name]}" for name in mistakes) + "."
+def _named(found, trace, where, confidence):
+    mistakes, *others = found
+    text = "; and ".join(f"{name}{_layer(name, found[mistakes], trace)}: {MISTAKES[name]}" for name in mistakes) + "."
     if others:
         names = ", ".join(" with ".join(names) for names in others[:5])
         text += f" Here the numbers alone do not tell it from {names}{' and others' if len(others) > 5 else ''}."
-    return Diagnosis(mistakes[0], mistakes, confidence / len(found), text, others, where)
+    return Diagnosis(mistakes[0], mistakes, confidence / len(found), text, tuple(others), where)
+
+
+def _layer(mistake, fits, trace):
+    """Where the mistake was made, if only one layer explains the numbers."""
+    places = {plant.place for fit in fits for plant in fit.plants if plant.mistake == mistake} - {LOSS, END}
+    return " at layer {} ({})".format(*places, type(trace.layers[min(places)]).__name__) if len(places) == 1 else ""
 
 
 def _first_deviation(given, right, name):

@@ -41,5 +41,5 @@ def integer_example(n_classes=3, *, samples=1, random_state=0):
             array[...] = rng.integers(-1 if array is not x else 0, 2, array.shape)
         logits, _ = net.forward(x)
         # Not the same for all classes, nor so far apart that the probabilities would be all 0 and 1.
-        if 1 <= np.ptp(logits, axis=1).min() and np.ptp(logits, axis=1).max() <= 3:
+        if np.ptp(logits, axis=1).min() >= 1 and np.ptp(logits, axis=1).max() <= 3:
             return net, x, rng.integers(0, n_classes, samples)
