@@ -88,6 +88,8 @@ def diagnose(gradient, trace, name):
         raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as {name!r}, or its axes reordered")
     search = _Search(Planted(trace), name, given)
     where = _first_deviation(given, search.right, name)
+    if not np.isfinite(given).all():
+        return _unknown(given, search, where)
     exact, rounded, sloppy = _tiers(given, trace)
     for tier in rounded:
         # Rounding first: numbers that a rounded right gradient may have are never called wrong.
@@ -139,6 +141,12 @@ class _Search:
         order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
         return {names: found[names] for names in order}
 
+    def rivals(self, tier):
+        """The single mistakes that rounding hides: not the right gradient, and yet no further from the given one."""
+        right = self._fit((), self.right).residual
+        found = self.explained(1, tier).items()
+        return [names for names, fits in found if any(abs(fit.residual - right) > self.floor for fit in fits)]
+
     def _fit(self, plants, candidate):
         return _Fit(plants, float(abs(self.given - candidate).max(initial=0)), float(abs(candidate).max(initial=0)))
 
@@ -175,8 +183,11 @@ def _gradient_of(trace, name):
 
 def _decimals(given):
     """To how many decimals every entry of the gradient is rounded, 9 if it is not."""
-    slack = 1e-7 * abs(given)  # 0.12 in float32
-    return next((d for d in range(9) if (abs(given - given.round(d)) <= slack).all()), 9)
+    single = np.array_equal(given, given.astype(np.float32))
+    slack = (1e-7 if single else 1e-13) * abs(given)  # 0.12 in float32
+    # Finer than the numbers themselves, every number is on the grid.
+    grids = (d for d in range(9) if slack.max(initial=0) < 0.05 * 10.0**-d)
+    return next((d for d in grids if (abs(given - given.round(d)) <= slack).all()), 9)
 
 
 def _tiers(given, trace):
@@ -192,7 +203,7 @@ def _tiers(given, trace):
 
 
 def _correct(search, tier):
-    rivals = search.explained(1, tier) if tier[1] else ()
+    rivals = search.rivals(tier) if tier[1] else ()
     text = f"The gradient is right, to its rounding ({2 * tier[1]:.1g})." if tier[1] else "The gradient is right."
     return Diagnosis(None, (), 1 / (1 + len(rivals)), text, tuple(rivals))
 
@@ -216,8 +227,10 @@ def _first_deviation(given, right, name):
     """The first entry, in row-major order, that is not the right one."""
     if given.shape != right.shape:
         return None
-    off = abs(given - right) > LOOSE * abs(right).max(initial=0) + 0.5001 * 10.0 ** -_decimals(given)
-    off |= ~np.isfinite(given)
+    slack = LOOSE * abs(right).max(initial=0)
+    if np.isfinite(given).all():
+        slack += 0.5001 * 10.0 ** -_decimals(given)
+    off = ~(abs(given - right) <= slack)  # NaN is off, too
     return entry(f"d {name}", *map(int, np.argwhere(off)[0])) if off.any() else None
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .. import functional
 from ..geometry import integer
 from ..network import tiny_net
 
@@ -39,7 +40,15 @@ def integer_example(n_classes=3, *, samples=1, random_state=0):
     while True:
         for array in (*net.params.values(), x):
             array[...] = rng.integers(-1 if array is not x else 0, 2, array.shape)
-        logits, _ = net.forward(x)
-        # Not the same for all classes, nor so far apart that the probabilities would be all 0 and 1.
-        if np.ptp(logits, axis=1).min() >= 1 and np.ptp(logits, axis=1).max() <= 3:
-            return net, x, rng.integers(0, n_classes, samples)
+        labels = rng.integers(0, n_classes, samples)
+        if _instructive(net, x, labels):
+            return net, x, labels
+
+
+def _instructive(net, x, labels):
+    """Whether the exercise teaches something: no kernel without a gradient, no probabilities that are all 0 and 1."""
+    logits, caches = net.forward(x)
+    spread = np.ptp(logits, axis=1)
+    _, cache = functional.cross_entropy_forward(logits, labels)
+    kernel = net.backward(functional.cross_entropy_backward(cache), caches)["0.weight"]
+    return spread.min() >= 1 and spread.max() <= 3 and abs(kernel).min() > 0.01
