@@ -13,8 +13,9 @@ from ..optim import SGD
 from ..streams import mix
 from . import run
 from .lanes import T
-from .plan import Plan
+from .narrow import NARROW_BATCH, NarrowPlan, is_narrow
 from .threads import MAX_THREADS, run_on
+from .wide import WidePlan
 
 _plans = WeakKeyDictionary()
 _SLICE = 0.15
@@ -24,10 +25,11 @@ _PACE = 1e9
 _NO_FLOATS, _NO_TABLE, _NO_INTS = np.zeros(0, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
 
 
-def _plan(net):
-    if net not in _plans:
-        _plans[net] = Plan(net)
-    return _plans[net]
+def _plan(net, kind=WidePlan):
+    plans = _plans.setdefault(net, {})
+    if kind not in plans:
+        plans[kind] = kind(net)
+    return plans[kind]
 
 
 class _Memory:
@@ -48,7 +50,7 @@ class _Memory:
         image, output = plan.input, plan.output
         self.layout = np.array([
             size, grads, n_shards, work, plan.n_work, image.at, image.C, image.H * image.W, output.at, output.C,
-            output.H * output.W, plan.gradient.at, 0, 0, 0,
+            output.H * output.W, plan.gradient.at, 0, 0, 0, plan.samples,
         ])  # fmt: skip
 
     def part(self, index):
@@ -60,9 +62,10 @@ class Trainer:
     """Some epochs at a time, as `fastconv.training.Steps`, in compiled code."""
 
     def __init__(self, net, X, y, weights, loss, optimizer, seed, n_threads, batch_size):
-        self.net, self.optimizer, self.plan = net, optimizer, _plan(net)
+        self.net, self.optimizer = net, optimizer
+        self.plan = _plan(net, NarrowPlan if batch_size <= NARROW_BATCH and is_narrow(net) else WidePlan)
         self.kernels = run.addresses()
-        n_shards = min(_shards(self.plan), -(-min(batch_size, len(X)) // T))
+        n_shards = min(_shards(self.plan), -(-min(batch_size, len(X)) // self.plan.samples))
         work = self.plan.multiply_adds * 3 * min(batch_size, len(X))
         self.n_threads = _threads(n_threads, n_shards, work)
         self.memory = _Memory(self.plan, 2, n_shards, self.n_threads)

@@ -33,7 +33,7 @@ from .lanes import FINGERPRINT, HAS_FMA, USE_TWIN, T
 
 _I64, _F32 = ir.IntType(64), ir.FloatType()
 _VECTOR = ir.VectorType(_F32, T)
-_SIZES = [(order, M, R) for order in (0, 1) for R in (1, 2) for M in range(1, T // R + 1)]
+_SIZES = [(order, M, R) for order in (0, 1, 2) for R in (1, 2) for M in range(1, T // max(R, order) + 1)]
 """(ORDER, M, ROWS) of every function: never more than T accumulators."""
 
 
@@ -112,15 +112,17 @@ def _emit_product(module, order, M, R):
     for variable, value in zip((x, w, out, bias, mask), function.args):
         b.store(value, variable)
     acc = {(m, i): b.alloca(_VECTOR) for m in range(M) for i in range(R)}
-    f = {column: e.field(rec, column) for column in (r.XR, r.OR, r.MR, *range(r.NQ, r.N0 + 1))}
+    f = {column: e.field(rec, column) for column in (r.XR, r.OR, r.MR, r.ACROSS, r.OM, *range(r.NQ, r.N0 + 1))}
     final = e.field(rec, r.FINAL)
-    across, along = (1, T) if order == 0 else (T, 1)
+    along = T if order == 0 else 1
+    scalars = e.multiples([_I64(1), _I64(T), f[r.ACROSS]][order], M)
+    results_apart = e.multiples(f[r.OM] if order == 2 else _I64(T), M)
 
     def term(k):
         weights = b.gep(b.load(w), [_I64(k * along)])
         rows = [e.load_row(b.gep(b.load(x), [b.add(offset, _I64(k * T))])) for offset in e.multiples(f[r.XR], R)]
         for m in range(M):
-            weight = e.broadcast(b.load(b.gep(weights, [_I64(m * across)])))
+            weight = e.broadcast(b.load(b.gep(weights, [scalars[m]])))
             for i in range(R):
                 b.store(e.multiply_add(weight, rows[i], b.load(acc[m, i])), acc[m, i])
 
@@ -141,10 +143,10 @@ def _emit_product(module, order, M, R):
 
     def result():
         outs, masks = (
-            {(m, i): b.add(step, _I64(m * T)) for i, step in enumerate(e.multiples(f[column], R)) for m in range(M)}
+            {(m, i): b.add(step, results_apart[m]) for i, step in enumerate(e.multiples(f[column], R)) for m in range(M)}
             for column in (r.OR, r.MR)
         )
-        _start_sums(e, acc, init, lambda k: b.gep(b.load(out), [outs[k]]), bias)
+        _start_sums(e, acc, init, lambda k: b.gep(b.load(out), [outs[k]]), bias, order)
         terms()
         _finish_sums(e, acc, final, lambda k: b.gep(b.load(out), [outs[k]]), lambda k: b.gep(b.load(mask), [masks[k]]))
 
@@ -158,14 +160,15 @@ def _emit_product(module, order, M, R):
     return function
 
 
-def _start_sums(e, acc, init, out, bias):
+def _start_sums(e, acc, init, out, bias, order):
     """Accumulators from zero, from the bias, or from what is already in `out`."""
     b = e.b
     for sum_ in acc.values():
         b.store(_ZERO, sum_)
     with b.if_then(b.icmp_signed("==", init, _I64(r.BIAS))):
-        for (m, _), sum_ in acc.items():
-            b.store(e.broadcast(b.load(b.gep(b.load(bias), [_I64(m)]))), sum_)
+        for (m, i), sum_ in acc.items():
+            place = b.gep(b.load(bias), [_I64(i * T if order == 2 else m)])
+            b.store(e.load_row(place) if order == 2 else e.broadcast(b.load(place)), sum_)
     with b.if_then(b.icmp_signed("==", init, _I64(r.ADD))):
         for k, sum_ in acc.items():
             b.store(e.load_row(out(k)), sum_)
@@ -242,15 +245,20 @@ def product_twin(mem, line, tile):
     init = line[r.INIT]
     if init == r.ADD_UNLESS_FIRST:
         init = r.ZERO if tile[r.FIRST] else r.ADD
-    across, along = (T, 1) if line[r.ORDER] else (1, T)
+    order = line[r.ORDER]
+    across, along = (1, T) if order == 0 else (T, 1) if order == 1 else (line[r.ACROSS], 1)
+    apart = line[r.OM] if order == 2 else T
     for q in range(line[r.NQ]):
         for p in range(line[r.NP]):
             for i in range(line[r.ROWS]):
                 out = out0 + q * line[r.OQ] + p * line[r.OP] + i * line[r.OR]
+                mask = mask0 + q * line[r.MQ] + p * line[r.MP] + i * line[r.MR]
                 for m in range(line[r.M]):
-                    row = mem[out + m * T : out + (m + 1) * T]
-                    if init != r.ADD:
-                        row[:] = mem[bias0 + m] if init == r.BIAS else 0
+                    row = mem[out + m * apart : out + m * apart + T]
+                    if init == r.BIAS:
+                        row[:] = mem[bias0 + i * T : bias0 + (i + 1) * T] if order == 2 else mem[bias0 + m]
+                    elif init != r.ADD:
+                        row[:] = 0
                 for n3 in range(line[r.N3]):
                     for n2 in range(line[r.N2]):
                         for n1 in range(line[r.N1]):
@@ -258,23 +266,28 @@ def product_twin(mem, line, tile):
                             w = w0 + q * line[r.WQ] + p * line[r.WP] + n3 * line[r.W3] + n2 * line[r.W2] + n1 * line[r.W1]
                             for n0 in range(line[r.N0]):
                                 start = x + i * line[r.XR] + n0 * T
-                                _twin_term(mem, start, w + n0 * along, across, out, line[r.M])
-                mask = mask0 + q * line[r.MQ] + p * line[r.MP] + i * line[r.MR]
-                for k in range(line[r.M] * T):
-                    if line[r.FINAL] == r.RELU_AFTER and mem[out + k] <= 0:
-                        mem[out + k] = 0
-                    if line[r.FINAL] == r.MASK_AFTER and mem[mask + k] <= 0:
-                        mem[out + k] = 0
+                                _twin_term(mem, start, w + n0 * along, across, out, apart, line[r.M])
+                for m in range(line[r.M]):
+                    _twin_end(mem, line[r.FINAL], out + m * apart, mask + m * apart)
 
 
 @kernel(key=FINGERPRINT)
-def _twin_term(mem, x, w, across, out, M):
+def _twin_term(mem, x, w, across, out, apart, M):
     """One row of x times M scalars, onto M rows."""
     source = mem[x : x + T]
     for m in range(M):
-        weight, row = mem[w + m * across], mem[out + m * T : out + (m + 1) * T]
+        weight, row = mem[w + m * across], mem[out + m * apart : out + m * apart + T]
         for t in range(T):
             row[t] += weight * source[t]
+
+
+@kernel(key=FINGERPRINT)
+def _twin_end(mem, final, out, mask):
+    for t in range(T):
+        if final == r.RELU_AFTER and mem[out + t] <= 0:
+            mem[out + t] = 0
+        if final == r.MASK_AFTER and mem[mask + t] <= 0:
+            mem[out + t] = 0
 
 
 product = kernel(product_twin if USE_TWIN else product_vector, key=FINGERPRINT)

@@ -31,7 +31,8 @@ _kernel = kernel(key=FINGERPRINT)
     SEED,
     IS_MSE,
     WEIGHTED,
-) = range(15)
+    SAMPLES,
+) = range(16)
 
 _LINE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
 
@@ -94,8 +95,10 @@ else:
 
 
 @_kernel
-def _gather(mem, X, samples, count, tile, layout, places):
-    transposekernel.gather(mem, X, samples, count, tile[r.WORK] + layout[INPUT], layout[C_IN], layout[PIXELS_IN], places)
+def _gather(mem, X, samples, tile, layout, places):
+    transposekernel.gather(
+        mem, X, samples, layout[SAMPLES], tile[r.WORK] + layout[INPUT], layout[C_IN], layout[PIXELS_IN], places
+    )
 
 
 @_kernel
@@ -122,22 +125,21 @@ def _run_shard(
 ):
     """Forward, loss and backward for the tiles of a shard; -> its part of the loss."""
     forward, backward = programs
-    n_tiles = (len(batch) + T - 1) // T
+    n = layout[SAMPLES]
+    n_tiles = (len(batch) + n - 1) // n
     loss = 0.0
     first = s * n_tiles // n_shards
     for k in range(first, (s + 1) * n_tiles // n_shards):
-        samples = batch[k * T : (k + 1) * T]
-        tile[r.FIRST], tile[r.START] = k == first, k * T
+        samples = batch[k * n : (k + 1) * n]
+        tile[r.FIRST], tile[r.START] = k == first, k * n
         _shares(weights, samples, layout[WEIGHTED], total, shares)
-        _gather(mem, X, samples, len(samples), tile, layout, places)
+        _gather(mem, X, samples, tile, layout, places)
         run_lines(forward, kernels, mem, tile)
         y, dy = tile[r.WORK] + layout[OUTPUT], tile[r.WORK] + layout[GRADIENT]
         if layout[IS_MSE]:
-            loss += rows.mean_squares(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], targets, samples, shares, len(samples))
+            loss += rows.mean_squares(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], targets, samples, shares, n)
         else:
-            loss += rows.cross_entropy(
-                mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], labels, samples, shares, len(samples), scratch
-            )
+            loss += rows.cross_entropy(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], labels, samples, shares, n, scratch)
         run_lines(backward, kernels, mem, tile)
     return loss
 
@@ -158,7 +160,7 @@ def run_steps(thread, n_threads, layout, programs, kernels, mem, X, labels, targ
         epoch, start = step // n_steps, step % n_steps * batch_size
         batch = orders[epoch, start : start + batch_size]
         total = _total_weight(weights, batch, layout[WEIGHTED])
-        n_shards = min(layout[N_SHARDS], (len(batch) + T - 1) // T)
+        n_shards = min(layout[N_SHARDS], (len(batch) + layout[SAMPLES] - 1) // layout[SAMPLES])
         tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step - first) & 0xFFFFFFFF))
         for s in range(thread, n_shards, n_threads):
             tile[r.GRADS] = layout[GRADS_AT] + s * size
@@ -185,7 +187,7 @@ def run_predict(thread, n_threads, layout, program, kernels, mem, X, first, stop
         count = min(T, stop - start)
         for t in range(count):
             samples[t] = start + t
-        _gather(mem, X, samples, count, tile, layout, places)
+        _gather(mem, X, samples[:count], tile, layout, places)
         run_lines(program, kernels, mem, tile)
         rows.scatter(mem, tile[r.WORK] + layout[OUTPUT], layout[C_OUT], layout[PIXELS_OUT], out, start, count)
 
