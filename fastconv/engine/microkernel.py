@@ -23,6 +23,7 @@ same block across (ORDER 1), the accumulators T floats apart, so nothing is pack
 `product` and `product_twin` have one signature and test each other. Nothing checks bounds here: `plan` writes every offset.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -248,46 +249,49 @@ def product_twin(mem, line, tile):
     order = line[r.ORDER]
     across, along = (1, T) if order == 0 else (T, 1) if order == 1 else (line[r.ACROSS], 1)
     apart = line[r.OM] if order == 2 else T
+    sums = np.empty((line[r.M], T), np.float32)  # apart from `out`, which may be where the mask lies
     for q in range(line[r.NQ]):
         for p in range(line[r.NP]):
             for i in range(line[r.ROWS]):
                 out = out0 + q * line[r.OQ] + p * line[r.OP] + i * line[r.OR]
                 mask = mask0 + q * line[r.MQ] + p * line[r.MP] + i * line[r.MR]
                 for m in range(line[r.M]):
-                    row = mem[out + m * apart : out + m * apart + T]
-                    if init == r.BIAS:
-                        row[:] = mem[bias0 + i * T : bias0 + (i + 1) * T] if order == 2 else mem[bias0 + m]
-                    elif init != r.ADD:
-                        row[:] = 0
+                    _twin_start(mem, init, order, bias0 + (i * T if order == 2 else m), out + m * apart, sums[m])
                 for n3 in range(line[r.N3]):
                     for n2 in range(line[r.N2]):
                         for n1 in range(line[r.N1]):
                             x = x0 + q * line[r.XQ] + p * line[r.XP] + n3 * line[r.X3] + n2 * line[r.X2] + n1 * line[r.X1]
                             w = w0 + q * line[r.WQ] + p * line[r.WP] + n3 * line[r.W3] + n2 * line[r.W2] + n1 * line[r.W1]
                             for n0 in range(line[r.N0]):
-                                start = x + i * line[r.XR] + n0 * T
-                                _twin_term(mem, start, w + n0 * along, across, out, apart, line[r.M])
+                                _twin_term(mem, x + i * line[r.XR] + n0 * T, w + n0 * along, across, sums)
                 for m in range(line[r.M]):
-                    _twin_end(mem, line[r.FINAL], out + m * apart, mask + m * apart)
+                    _twin_end(mem, line[r.FINAL], out + m * apart, mask + m * apart, sums[m])
 
 
 @kernel(key=FINGERPRINT)
-def _twin_term(mem, x, w, across, out, apart, M):
-    """One row of x times M scalars, onto M rows."""
-    source = mem[x : x + T]
-    for m in range(M):
-        weight, row = mem[w + m * across], mem[out + m * apart : out + m * apart + T]
-        for t in range(T):
-            row[t] += weight * source[t]
-
-
-@kernel(key=FINGERPRINT)
-def _twin_end(mem, final, out, mask):
+def _twin_start(mem, init, order, bias, out, sums):
     for t in range(T):
-        if final == r.RELU_AFTER and mem[out + t] <= 0:
-            mem[out + t] = 0
-        if final == r.MASK_AFTER and mem[mask + t] <= 0:
-            mem[out + t] = 0
+        if init == r.BIAS:
+            sums[t] = mem[bias + t] if order == 2 else mem[bias]
+        else:
+            sums[t] = mem[out + t] if init == r.ADD else np.float32(0)
+
+
+@kernel(key=FINGERPRINT)
+def _twin_term(mem, x, w, across, sums):
+    """One row of x times M scalars."""
+    source = mem[x : x + T]
+    for m in range(len(sums)):
+        weight = mem[w + m * across]
+        for t in range(T):
+            sums[m, t] += weight * source[t]
+
+
+@kernel(key=FINGERPRINT)
+def _twin_end(mem, final, out, mask, sums):
+    for t in range(T):
+        shut = final == r.RELU_AFTER and sums[t] <= 0 or final == r.MASK_AFTER and mem[mask + t] <= 0
+        mem[out + t] = np.float32(0) if shut else sums[t]
 
 
 product = kernel(product_twin if USE_TWIN else product_vector, key=FINGERPRINT)

@@ -74,13 +74,13 @@ def common(a, b):
 def equal_parts(n, most):
     """(first, parts, size) of n things: one run of equal parts where that is possible, else full ones and the rest."""
     parts = -(-n // most)
-    if n % parts == 0:
+    if n and n % parts == 0:
         return [(0, parts, n // parts)]
-    return [(0, n // most, most)] * (n >= most) + [(n - n % most, 1, n % most)]
+    return [(0, n // most, most)] * (n >= most) + [(n - n % most, 1, n % most)] * (n % most > 0)
 
 
 def even_parts(n, most):
     """(start, size) of as few and as equal parts as can be, none above `most`."""
     parts = -(-n // most)
-    edges = [k * n // parts for k in range(parts + 1)]
+    edges = [k * n // max(parts, 1) for k in range(parts + 1)]
     return [(start, stop - start) for start, stop in zip(edges, edges[1:])]
