@@ -105,11 +105,16 @@ class _Emitter:
         )
 
     def multiply_add(self, a, x, c):
-        if not HAS_FMA:  # llvm.fma would call libm for every lane
-            return self.b.fadd(self.b.fmul(a, x), c)
-        module, name = self.b.module, f"llvm.fma.v{T}f32"
-        fma = module.globals.get(name) or ir.Function(module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
-        return self.b.call(fma, [a, x, c])
+        return multiply_add(self.b, a, x, c)
+
+
+def multiply_add(builder, a, x, c):
+    """a * x + c for rows of T lanes, rounded once where the CPU can."""
+    if not HAS_FMA:  # llvm.fma would call libm for every lane
+        return builder.fadd(builder.fmul(a, x), c)
+    module, name = builder.module, f"llvm.fma.v{T}f32"
+    fma = module.globals.get(name) or ir.Function(module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
+    return builder.call(fma, [a, x, c])
 
 
 _ZERO = ir.Constant(_VECTOR, [0.0] * T)
