@@ -63,3 +63,8 @@ def kernel(function=None, *, key=None):
         with suppress(RuntimeError, OSError):
             compiled._cache = _ForgivingCache(compiled.py_func, key)
     return compiled
+
+
+def is_cached(compiled):
+    """Whether a kernel made here was compiled before, on this machine and from these sources."""
+    return isinstance(compiled._cache, _ForgivingCache) and os.path.isdir(compiled._cache.cache_path)
