@@ -7,18 +7,19 @@ One product serves four purposes, for only its strides differ:
     dw[c] = sum x[c, lane] * dy^T[lane]              gradient to w       accumulators: channels     terms: positions and lanes
     a linear layer                                   the same, on an image of one pixel
 
-What is in which register (AVX-512, T = 16 lanes):
+What is in which register (AVX-512, T = 16 lanes), for a pair of positions:
 
-    zmm0 .. zmm15    M accumulators: M results (filters) for the T samples of a tile
-    zmm16            one row of x, T samples of one (y, x, channel)
-    (memory)         a weight for each accumulator, broadcast by the multiply-add itself: vfmadd231ps zmm, zmm, [w]{1to16}
+    zmm0 .. zmm15     M x ROWS accumulators: 8 results (filters) at 2 positions, for the T samples of a tile
+    zmm16, zmm17      the two rows of x, T samples of one (y, x, channel) each
+    zmm18 .. zmm25    8 weights, each broadcast over the lanes
 
-So a term costs M multiply-adds, M + 1 loads and no shuffle: the loads, two a cycle, keep up with two multiply-adds a cycle. 16 x 1
-hides the latency of 4 cycles (8 accumulators would just do); 8 filters x 2 vectors is 5 to 14 % slower, as it needs a register
-a broadcast. There is one function for every M from 1 to T, so that 7 classes or 12 filters cost what they are.
+A term costs 16 multiply-adds and 10 loads, and no shuffle: two loads and two multiply-adds a cycle keep each other busy. 16 accumulators
+hide the latency of 4 cycles. Where there is one position only, 16 weights meet one row, broadcast by the multiply-adds themselves: 17
+loads, 5 to 15 % slower. There is a function for every M, so that 7 classes or 12 filters cost what they are.
 
 Weights are packed [block of T filters][u][v][c][filter]. Forward reads the filters of one term side by side (ORDER 0); dx reads the
-same block across (ORDER 1), the accumulators T floats apart, so nothing is packed twice; dw reads x itself so.
+same block across (ORDER 1), the accumulators T floats apart, so nothing is packed twice; dw reads x itself so. ORDER 2 exchanges the sides
+for a single sample: the row holds T filters' weights, the scalars are the numbers of M pixels, ACROSS apart.
 
 `product` and `product_twin` have one signature and test each other. Nothing checks bounds here: `plan` writes every offset.
 """
