@@ -14,7 +14,7 @@ from ..streams import mix
 from . import run
 from .lanes import T
 from .narrow import NARROW_BATCH, NarrowPlan, is_narrow
-from .threads import MAX_THREADS, run_on
+from .threads import CREW, MAX_THREADS, STATE, run_on
 from .wide import WidePlan
 
 _plans = WeakKeyDictionary()
@@ -101,15 +101,20 @@ class Trainer:
         return (sums[:, 0] / sums[:, 1]).tolist()
 
     def _slice(self, orders, batch_size, first, stop, losses, sums):
-        memory, barrier = self.memory, np.zeros(16, np.int64)
+        memory, crew, before = self.memory, np.zeros(CREW, np.int64), self.steps - first
         programs = self.plan.forward, self.plan.backward
+        # A piece of an update is worth sharing from about 5 us on.
+        pieces = max(1, min(self.n_threads, memory.size // 2**14))
 
-        def work(thread, n_threads):
-            run.run_steps(thread, n_threads, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
-                          first, stop, self.steps, _numbers(self.optimizer), losses, sums, barrier)  # fmt: skip
+        def work(thread):
+            run.run_steps(thread, pieces, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
+                          first, stop, before, _numbers(self.optimizer), losses, sums, crew)  # fmt: skip
 
-        with np.errstate(all="ignore"):  # for the twin without the JIT
-            run_on(self.n_threads, work)
+        try:
+            with np.errstate(all="ignore"):  # for the twin without the JIT
+                run_on(self.n_threads, work)
+        finally:
+            self.steps += crew[STATE] >> 33  # two phases a step
 
     def _enter(self):
         """The network's numbers and the optimizer's into the flat memory; whoever writes them between epochs is heard."""
@@ -138,10 +143,10 @@ def predict(net, x, n_threads=None):
     flat = x.reshape(len(x), int(np.prod(net.input_shape)))
     stride = T * n_threads * max(1, int(2e9 / (plan.multiply_adds + 1)) // (T * n_threads))
     for first in range(0, len(x), stride):
-        stop = min(first + stride, len(x))
+        stop, crew = min(first + stride, len(x)), np.zeros(CREW, np.int64)
 
-        def work(thread, n_threads, first=first, stop=stop):
-            run.run_predict(thread, n_threads, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out)
+        def work(thread, first=first, stop=stop, crew=crew):
+            run.run_predict(thread, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out, crew)
 
         with np.errstate(all="ignore"):
             run_on(n_threads, work)

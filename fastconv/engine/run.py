@@ -1,4 +1,4 @@
-"""The interpreter: runs a program over the tiles of each batch, on several threads, and adds gradients in a fixed order."""
+"""The interpreter: runs a program over the tiles of each batch, on whatever threads there are, and adds gradients in a fixed order."""
 
 import sys
 from functools import cache
@@ -12,7 +12,7 @@ from ..jit import is_cached, kernel
 from . import lanekernel, microkernel, poolkernel, rows, transposekernel
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
-from .threads import wait_for_all
+from .threads import claim, finish, look, wait
 
 _kernel = kernel(key=FINGERPRINT)
 
@@ -187,50 +187,66 @@ def _run_shard(
 
 
 @_kernel
-def run_steps(thread, n_threads, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
-              steps, optimizer, losses, sums, barrier):  # fmt: skip
-    """Steps `first` to `stop` of epochs over `orders`; `steps` are those done in this call and by the optimizer, counted on here.
+def run_steps(thread, pieces, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
+              steps, optimizer, losses, sums, crew):  # fmt: skip
+    """Steps `first` to `stop` of epochs over `orders`; step number s is number ``steps + s`` of this call and of the optimizer.
 
-    Every thread runs this. Shards are dealt out to threads, but what a shard holds depends on the batch alone.
+    Every thread runs this. A step has two phases: its shards, then the update in `pieces`. Who takes what is chance, what a shard holds
+    depends on the batch alone.
     """
     tile, shares = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.float32)
     scratch, places = np.zeros(2 * T, np.float32), np.zeros(T, np.int64)
     tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
-    size = layout[N_PARAMS]
-    mode = _set_mode(np.int32(-1))
+    size, mode = layout[N_PARAMS], _set_mode(np.int32(-1))
     n_steps = (orders.shape[1] + batch_size - 1) // batch_size
-    in_call, in_optimizer = steps[0] - first, steps[1] - first + 1
-    for step in range(first, stop):
+    while True:
+        now = look(crew)
+        phase, task = now >> 32, now & 0xFFFFFFFF
+        step = first + phase // 2
+        if step >= stop:
+            break
         epoch, start = step // n_steps, step % n_steps * batch_size
         batch = orders[epoch, start : start + batch_size]
-        total = _total_weight(weights, batch, layout[WEIGHTED])
         n_shards = min(layout[N_SHARDS], (len(batch) + layout[SAMPLES] - 1) // layout[SAMPLES])
-        tile[r.SEED] = rows._mix(layout[SEED] ^ ((in_call + step) & 0xFFFFFFFF))
-        for s in range(thread, n_shards, n_threads):
-            tile[r.GRADS] = layout[GRADS_AT] + s * size
-            losses[s] = _run_shard(s, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total,
-                                   shares, scratch, places)  # fmt: skip
-        wait_for_all(barrier, n_threads)
-        lines = size // 16
-        begin, end = lines * thread // n_threads * 16, lines * (thread + 1) // n_threads * 16
-        rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, in_optimizer + step)
-        if thread == 0:
-            for s in range(n_shards):
-                sums[epoch, 0] += losses[s] * total
-            sums[epoch, 1] += total
-            steps[:] += 1
-        wait_for_all(barrier, n_threads)
+        n_tasks = pieces if phase & 1 else n_shards
+        if task >= n_tasks:
+            wait(crew, now)
+            continue
+        if not claim(crew, now):
+            continue
+        total = _total_weight(weights, batch, layout[WEIGHTED])
+        if phase & 1:
+            # Counted by whoever comes first, in a phase that all others' next step waits for.
+            if task == 0:
+                for s in range(n_shards):
+                    sums[epoch, 0] += losses[s] * total
+                sums[epoch, 1] += total
+            lines = size // 16
+            begin, end = lines * task // pieces * 16, lines * (task + 1) // pieces * 16
+            rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, steps[1] + step + 1)
+        else:
+            tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step) & 0xFFFFFFFF))
+            tile[r.GRADS] = layout[GRADS_AT] + task * size
+            losses[task] = _run_shard(task, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total,
+                                      shares, scratch, places)  # fmt: skip
+        finish(crew, phase, n_tasks)
     _set_mode(mode)
 
 
 @_kernel
-def run_predict(thread, n_threads, layout, program, kernels, mem, X, first, stop, out):
+def run_predict(thread, layout, program, kernels, mem, X, first, stop, out, crew):
     """The network's output for samples `first` to `stop`, tile by tile."""
     tile, samples, places = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.int64), np.zeros(T, np.int64)
     tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
     tile[r.SEED] = -1
     mode = _set_mode(np.int32(-1))
-    for start in range(first + thread * T, stop, n_threads * T):
+    while True:
+        task = look(crew)
+        start = first + task * T
+        if start >= stop:
+            break
+        if not claim(crew, task):
+            continue
         count = min(T, stop - start)
         for t in range(count):
             samples[t] = start + t
