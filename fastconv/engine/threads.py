@@ -5,6 +5,7 @@ late, because its core was asleep or busy (2 ms on a virtual machine), keeps nob
 to a fifth of a second: no pool that a fork could break, nothing shared between two Python threads that train at once.
 """
 
+import _thread
 import os
 import threading
 
@@ -142,32 +143,36 @@ else:
 
 
 def run_on(n_threads, work):
-    """``work(thread)`` on this thread and on up to `n_threads` - 1 more, whichever come in time: none is waited for but those at work."""
-    errors, lock, closed = [], threading.Lock(), []
-    entered = set()
+    """``work(thread)`` on this thread and on up to `n_threads` - 1 more, whichever come in time: only those at work are waited for.
+
+    Not with `threading.Thread`, whose start waits until the new thread runs.
+    """
+    errors, entered, closed, lock = [], [], [], threading.Lock()
 
     def help_out(thread):
+        done = threading.Event()
         with lock:
             if closed:
                 return
-            entered.add(thread)
+            entered.append(done)
         try:
             work(thread)
         except BaseException as error:  # handed to the caller below
             errors.append(error)
+        finally:
+            done.set()
 
-    helpers = [threading.Thread(target=help_out, args=(thread,), daemon=True) for thread in range(1, n_threads)]
     try:
-        for helper in helpers:
+        for thread in range(1, n_threads):
             try:
-                helper.start()
+                _thread.start_new_thread(help_out, (thread,))
             except RuntimeError:  # no more threads to be had; the result is the same with fewer
                 break
         work(0)
     finally:
         with lock:
             closed.append(True)
-        for thread in entered:
-            helpers[thread - 1].join()
+        for done in entered:
+            done.wait()
     if errors:
         raise errors[0]
