@@ -65,10 +65,24 @@ assert os.waitpid(child, 0)[1] == 0 and t.digest(1) == first
 
 
 @compiled_only
+def test_joblib_processes_and_threads_get_what_a_serial_run_gets():
+    code = """
+import test_engine_processes as t
+from joblib import Parallel, delayed
+serial = [t.digest(seed) for seed in range(3)]
+for backend in ("loky", "threading"):
+    assert Parallel(n_jobs=2, backend=backend)(delayed(t.digest)(seed) for seed in range(3)) == serial, backend
+"""
+    run = run_python(code)
+    assert run.returncode == 0, run.stderr
+
+
+@compiled_only
 def test_ctrl_c_is_obeyed_soon_and_leaves_the_network_whole():
     code = """
 import signal, threading, time, os, numpy as np
 from fastconv import *
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background inherits that it be ignored
 X, y = np.random.default_rng(0).random((2000, 1, 28, 28), np.float32), np.arange(2000) % 10
 make = lambda: Sequential([Conv2d(16, 5), ReLU(), MaxPool2d(2), Flatten(), Linear(10)], (1, 28, 28), random_state=0)
 net, optimizer = make(), Adam(0.001)
