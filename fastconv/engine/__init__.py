@@ -3,18 +3,19 @@
 `Trainer` and `predict` are all that the rest of the package uses. What each operation stands for is in docs/engine.md.
 """
 
-import os
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..doctor import cores
 from ..optim import SGD
 from ..streams import mix
 from . import run
 from .lanes import T
-from .plan import Plan
-from .threads import MAX_THREADS, run_on
+from .narrow import NARROW_BATCH, NarrowPlan, is_narrow
+from .threads import CREW, MAX_THREADS, STATE, run_on
+from .wide import WidePlan
 
 _plans = WeakKeyDictionary()
 _SLICE = 0.15
@@ -24,10 +25,11 @@ _PACE = 1e9
 _NO_FLOATS, _NO_TABLE, _NO_INTS = np.zeros(0, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
 
 
-def _plan(net):
-    if net not in _plans:
-        _plans[net] = Plan(net)
-    return _plans[net]
+def _plan(net, kind=WidePlan):
+    plans = _plans.setdefault(net, {})
+    if kind not in plans:
+        plans[kind] = kind(net)
+    return plans[kind]
 
 
 class _Memory:
@@ -48,7 +50,7 @@ class _Memory:
         image, output = plan.input, plan.output
         self.layout = np.array([
             size, grads, n_shards, work, plan.n_work, image.at, image.C, image.H * image.W, output.at, output.C,
-            output.H * output.W, plan.gradient.at, 0, 0, 0,
+            output.H * output.W, plan.gradient.at, 0, 0, 0, plan.samples,
         ])  # fmt: skip
 
     def part(self, index):
@@ -60,9 +62,10 @@ class Trainer:
     """Some epochs at a time, as `fastconv.training.Steps`, in compiled code."""
 
     def __init__(self, net, X, y, weights, loss, optimizer, seed, n_threads, batch_size):
-        self.net, self.optimizer, self.plan = net, optimizer, _plan(net)
+        self.net, self.optimizer = net, optimizer
+        self.plan = _plan(net, NarrowPlan if batch_size <= NARROW_BATCH and is_narrow(net) else WidePlan)
         self.kernels = run.addresses()
-        n_shards = min(_shards(self.plan), -(-min(batch_size, len(X)) // T))
+        n_shards = min(_shards(self.plan), -(-min(batch_size, len(X)) // self.plan.samples))
         work = self.plan.multiply_adds * 3 * min(batch_size, len(X))
         self.n_threads = _threads(n_threads, n_shards, work)
         self.memory = _Memory(self.plan, 2, n_shards, self.n_threads)
@@ -75,7 +78,7 @@ class Trainer:
         flat = np.ascontiguousarray(X).reshape(len(X), -1)
         targets = np.ascontiguousarray(y).reshape(len(X), -1) if loss == "mse" else _NO_TABLE
         self.data = flat, _NO_INTS if loss == "mse" else y, targets, _NO_FLOATS if weights is None else weights
-        self.steps = 0
+        self.steps = np.zeros(2, np.int64)
         self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
 
     def __call__(self, orders, batch_size):
@@ -89,9 +92,7 @@ class Trainer:
             while done < n_steps:
                 stop = min(done + self.pace, n_steps)
                 began = perf_counter()
-                self._slice(orders, batch_size, done, stop, state, losses, sums)
-                self.steps += stop - done
-                state["steps"] += stop - done
+                self._slice(orders, batch_size, done, stop, losses, sums)
                 # The next slice takes about _SLICE; the first one may have compiled.
                 self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
                 done = stop
@@ -99,26 +100,33 @@ class Trainer:
             self._leave(state)
         return (sums[:, 0] / sums[:, 1]).tolist()
 
-    def _slice(self, orders, batch_size, first, stop, state, losses, sums):
-        memory, barrier = self.memory, np.zeros(16, np.int64)
-        steps = (self.steps, state["steps"])
+    def _slice(self, orders, batch_size, first, stop, losses, sums):
+        memory, crew, before = self.memory, np.zeros(CREW, np.int64), self.steps - first
         programs = self.plan.forward, self.plan.backward
+        # A piece of an update is worth sharing from about 5 us on.
+        pieces = max(1, min(self.n_threads, memory.size // 2**14))
 
-        def work(thread, n_threads):
-            run.run_steps(thread, n_threads, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
-                          first, stop, steps, _numbers(self.optimizer), losses, sums, barrier)  # fmt: skip
+        def work(thread):
+            run.run_steps(thread, pieces, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
+                          first, stop, before, _numbers(self.optimizer), losses, sums, crew)  # fmt: skip
 
-        with np.errstate(all="ignore"):  # for the twin without the JIT
-            run_on(self.n_threads, work)
+        try:
+            with np.errstate(all="ignore"):  # for the twin without the JIT
+                run_on(self.n_threads, work)
+        finally:
+            self.steps += crew[STATE] >> 33  # two phases a step
 
     def _enter(self):
         """The network's numbers and the optimizer's into the flat memory; whoever writes them between epochs is heard."""
         state = self.optimizer.state(self.net)
         for index, flat in enumerate(_flat_arrays(self.net, state)):
             run.pack(flat, self.memory.part(index), self.plan.packed)
+        self.steps[1] = state["steps"]
         return state
 
     def _leave(self, state):
+        # Also after Ctrl-C: weights, states and the count of steps are those after one and the same step.
+        state["steps"] = int(self.steps[1])
         for index, flat in enumerate(_flat_arrays(self.net, state)):
             run.unpack(self.memory.part(index), flat, self.plan.packed)
 
@@ -135,10 +143,10 @@ def predict(net, x, n_threads=None):
     flat = x.reshape(len(x), int(np.prod(net.input_shape)))
     stride = T * n_threads * max(1, int(2e9 / (plan.multiply_adds + 1)) // (T * n_threads))
     for first in range(0, len(x), stride):
-        stop = min(first + stride, len(x))
+        stop, crew = min(first + stride, len(x)), np.zeros(CREW, np.int64)
 
-        def work(thread, n_threads, first=first, stop=stop):
-            run.run_predict(thread, n_threads, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out)
+        def work(thread, first=first, stop=stop, crew=crew):
+            run.run_predict(thread, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out, crew)
 
         with np.errstate(all="ignore"):
             run_on(n_threads, work)
@@ -153,7 +161,7 @@ def _shards(plan):
 def _threads(n_threads, most, work):
     """As asked for, or one for each core unless there is too little `work` (multiply-adds) to share: about 50 us."""
     if n_threads is None:
-        n_threads = 1 if work < 2.5e6 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        n_threads = 1 if work < 2.5e6 else cores()
     return max(1, min(n_threads, most, MAX_THREADS))
 
 

@@ -20,14 +20,14 @@ _column = count()
 KIND = next(_column)
 # Where: an offset and its segment. MASK and BIAS_AT lie in WORK and PARAMS.
 X, X_IN, W, W_IN, OUT, OUT_IN, BIAS_AT, MASK = (next(_column) for _ in range(8))
-# Accumulators: M scalars times ROWS rows, R apart; the scalars' order (0: side by side, 1: T apart); start and end of a sum.
-M, ROWS, XR, OR, MR, ORDER, INIT, FINAL = (next(_column) for _ in range(8))
+# Accumulators: M scalars times ROWS rows, R apart; the scalars' ORDER (0: side by side, 1: T apart, 2: ACROSS apart, their results OM apart); start and end of a sum.
+M, ROWS, XR, OR, MR, ACROSS, OM, ORDER, INIT, FINAL = (next(_column) for _ in range(10))
 # Two loops over results: count, and strides of x, w, out and mask.
 NQ, XQ, WQ, OQ, MQ = (next(_column) for _ in range(5))
 NP, XP, WP, OP, MP = (next(_column) for _ in range(5))
 # Three loops over the sum's terms: count, and strides of x and w; then N0 rows that lie side by side.
 N3, X3, W3, N2, X2, W2, N1, X1, W1, N0 = (next(_column) for _ in range(10))
-COLUMNS = 40
+COLUMNS = 42
 assert next(_column) <= COLUMNS
 
 # Pools and dropout give other names to columns that only products use.
@@ -36,5 +36,5 @@ CHANNELS, HEIGHT, WIDTH = N0, W1, M
 LAYER, THRESHOLD, MANTISSA, EXPONENT = N3, X3, W3, N2
 
 # The context of a tile, filled in by the interpreter.
-FIRST, COUNT, START, SEED, STEP = 3, 4, 5, 6, 7
+FIRST, START, SEED, START_FROM = 3, 4, 5, 6
 CONTEXT = 8

@@ -10,7 +10,7 @@ import numpy as np
 from ..jit import kernel
 from . import record as r
 from .lanes import FINGERPRINT, T
-from .softmaxkernel import softmax
+from .softmaxkernel import softmax, softmax_of_one
 
 _kernel = kernel(key=FINGERPRINT)
 
@@ -83,20 +83,20 @@ def _mix(h):
 @_kernel
 def dropout(mem, line, tile):
     """y = x / (1 - p) for the units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; backward is the same."""
-    x, y, C = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.CHANNELS]
-    pixels = line[r.NQ] * line[r.NP]
+    x, y, pixels = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.NQ] * line[r.NP]
     scale = np.float32(line[r.MANTISSA] * 2.0 ** line[r.EXPONENT])
     predicts = tile[r.SEED] < 0
-    for t in range(T):
+    for t in range(line[r.WQ]):
         sample = _mix(_mix(tile[r.SEED] ^ line[r.LAYER]) ^ (tile[r.START] + t))
         for p in range(pixels):
-            for c in range(C):
-                unit = c * pixels + p
-                at = (p * C + c) * T + t
+            for c in range(line[r.CHANNELS]):
+                at = p * line[r.XP] + c * line[r.XQ] + t
                 if predicts:
                     mem[y + at] = mem[x + at]
+                elif _mix(sample ^ (c * pixels + p)) >> 8 >= line[r.THRESHOLD]:
+                    mem[y + at] = mem[x + at] * scale
                 else:
-                    mem[y + at] = mem[x + at] * scale if _mix(sample ^ unit) >> 8 >= line[r.THRESHOLD] else np.float32(0)
+                    mem[y + at] = 0
 
 
 @_kernel
@@ -110,19 +110,26 @@ def scatter(mem, at, C, pixels, out, start, count):
 
 
 @_kernel
-def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, count, scratch):
-    """Softmax cross-entropy of a tile: dy = (p - onehot) * share, 0 beyond `count`; -> sum of share * loss."""
+def cross_entropy(mem, y, dy, C, pixels, labels, samples, shares, lanes, scratch):
+    """Softmax cross-entropy of a tile: dy = (p - onehot) * share, 0 in lanes without a sample; -> sum of share * loss."""
     K, largest, sums = C * pixels, scratch[:T], scratch[T : 2 * T]
-    softmax(mem, y, dy, K, largest, sums)
+    if lanes == T:
+        softmax(mem, y, dy, K, largest, sums)
+    else:
+        softmax_of_one(mem, y, dy, K, largest, sums)
     total = 0.0
-    for t in range(count):
+    for t in range(len(samples)):
         label = labels[samples[t]]
         row = (label % pixels) * C + label // pixels
-        mem[dy + row * T + t] -= np.float32(1)
+        mem[dy + row * lanes + t] -= np.float32(1)
         if shares[t] > 0:
-            total += (np.float32(log(sums[t])) - (mem[y + row * T + t] - largest[t])) * shares[t]
-    for k in range(K):
-        _scale(mem[dy + k * T : dy + (k + 1) * T], shares)
+            total += (np.float32(log(sums[t])) - (mem[y + row * lanes + t] - largest[t])) * shares[t]
+    if lanes == T:
+        for k in range(K):
+            _scale(mem[dy + k * T : dy + (k + 1) * T], shares)
+    else:
+        for k in range(K):
+            mem[dy + k] *= shares[0]
     return total
 
 
@@ -133,21 +140,21 @@ def _scale(row, shares):
 
 
 @_kernel
-def mean_squares(mem, y, dy, C, pixels, targets, samples, shares, count):
-    """Mean squared error of a tile: dy = 2 * share / K * (y - target), 0 beyond `count`; -> sum of share * loss."""
+def mean_squares(mem, y, dy, C, pixels, targets, samples, shares, lanes):
+    """Mean squared error of a tile: dy = 2 * share / K * (y - target), 0 in lanes without a sample; -> sum of share * loss."""
     total = 0.0
     K = C * pixels
-    for t in range(T):
+    for t in range(lanes):
         loss = 0.0
         for c in range(C):
             for p in range(pixels):
-                at = (p * C + c) * T + t
+                at = (p * C + c) * lanes + t
                 mem[dy + at] = 0
-                if t < count:
+                if t < len(samples):
                     error = mem[y + at] - targets[samples[t], c * pixels + p]
                     mem[dy + at] = error * np.float32(2 * shares[t] / K)
                     loss += error * error
-        if t < count and shares[t] > 0:
+        if t < len(samples) and shares[t] > 0:
             total += loss / K * shares[t]
     return total
 

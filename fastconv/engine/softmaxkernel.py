@@ -2,6 +2,7 @@
 
 from math import exp
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -79,16 +80,27 @@ def softmax_vector(mem, y, dy, K, largest, sums):
 def softmax_twin(mem, y, dy, K, largest, sums):
     """dy = the softmax of the K rows at y, lane by lane; also each lane's largest y, and the sum of the e ** (y - largest)."""
     for t in range(T):
-        best, total = mem[y + t], 0.0
-        for k in range(K):
-            value = mem[y + k * T + t]
-            best = value if value > best or value != value else best
-        for k in range(K):
-            mem[dy + k * T + t] = exp(mem[y + k * T + t] - best)
-            total += mem[dy + k * T + t]
-        for k in range(K):
-            mem[dy + k * T + t] /= total
-        largest[t], sums[t] = best, total
+        _softmax(mem, y + t, dy + t, K, T, largest[t : t + 1], sums[t : t + 1])
+
+
+@kernel(key=FINGERPRINT)
+def softmax_of_one(mem, y, dy, K, largest, sums):
+    """The same for one sample, whose K numbers lie side by side."""
+    _softmax(mem, y, dy, K, 1, largest, sums)
+
+
+@kernel(key=FINGERPRINT)
+def _softmax(mem, y, dy, K, apart, largest, sums):
+    best, total = mem[y], np.float32(0)
+    for k in range(K):
+        value = mem[y + k * apart]
+        best = value if value > best or value != value else best
+    for k in range(K):
+        mem[dy + k * apart] = exp(mem[y + k * apart] - best)
+        total += mem[dy + k * apart]
+    for k in range(K):
+        mem[dy + k * apart] /= total
+    largest[0], sums[0] = best, total
 
 
 softmax = kernel(softmax_twin if USE_TWIN else softmax_vector, key=FINGERPRINT)
