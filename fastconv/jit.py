@@ -4,8 +4,14 @@ import os
 import warnings
 from contextlib import suppress
 
-import numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+try:
+    import numba
+    from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+    MISSING = None
+except ImportError as error:  # not installed, or not for this NumPy
+    FunctionCache, IndexDataCacheFile = object, None
+    MISSING = f"this needs numba ({error}); without it networks predict, and train with backend='loop'"
 
 
 class _ForgivingCache(FunctionCache):
@@ -55,9 +61,17 @@ def kernel(function=None, *, key=None):
     """
     if function is None:
         return lambda function: kernel(function, key=key)
+    if MISSING:
+        return lambda *_: require_numba()
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:
         # Where Numba finds no writable folder at all, every process compiles for itself.
         with suppress(RuntimeError, OSError):
             compiled._cache = _ForgivingCache(compiled.py_func, key)
     return compiled
+
+
+def require_numba():
+    """Raise, in one line, where Numba cannot be imported."""
+    if MISSING:
+        raise ModuleNotFoundError(MISSING, name="numba")
