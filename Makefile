@@ -10,10 +10,16 @@ train: .venv/train
 test: .venv/test
 	$(BIN)/python -m pytest -q
 
-# What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed.
+ENGINE_TESTS := tests/test_engine_training.py
+
+# What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed; the engine
+# as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM.
 test-more: .venv/test lint
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
+	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
+	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
+	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	$(BIN)/python benchmarks/run.py --quick
 
 lint: .venv/test
@@ -22,6 +28,8 @@ lint: .venv/test
 
 benchmark: .venv/test
 	$(BIN)/python benchmarks/run.py --peers --json benchmarks/results.json --plot docs/benchmark.png
+	$(BIN)/python benchmarks/startup.py --json benchmarks/results.json
+	$(BIN)/python benchmarks/readme.py
 
 .venv/train: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -16,6 +16,7 @@ class Network(NamedTuple):
     text: str
     input_shape: tuple
     layers: list
+    n_classes: int = N_CLASSES
 
     def build(self, dtype="float32"):
         """A `Sequential`, with the same first weights on every call."""
@@ -24,7 +25,7 @@ class Network(NamedTuple):
     def data(self, batch):
         """Random images (batch, C, H, W) float32 and their labels."""
         rng = np.random.default_rng(1)
-        return rng.random((batch, *self.input_shape), np.float32), rng.integers(N_CLASSES, size=batch)
+        return rng.random((batch, *self.input_shape), np.float32), rng.integers(self.n_classes, size=batch)
 
 
 def _head(*sizes):
@@ -59,6 +60,13 @@ _NETWORKS = [
         "28x28, Conv 32 and 64, pool, Linear 128, 10",
         (1, 28, 28),
         [Conv2d(32, 3), ReLU(), Conv2d(64, 3), ReLU(), MaxPool2d(2), *_head(128, 10)],
+    ),
+    Network(
+        "odd",
+        "12x10 in 3 channels, Conv 12 stride 2, pool, Linear 7",
+        (3, 12, 10),
+        [Conv2d(12, 3, stride=2, padding=1), ReLU(), Conv2d(12, 3, padding=1), ReLU(), MaxPool2d(2), *_head(7)],
+        7,
     ),
 ]
 NETWORKS = {network.name: network for network in _NETWORKS}

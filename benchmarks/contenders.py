@@ -1,49 +1,36 @@
-"""Who competes: fastconv's backends, all with the same `load`, `step`, `weights`, and the check that they agree.
+"""fastconv's backends as contenders, and the check that all contenders agree.
 
-To add a backend is one entry in `BACKENDS`.
+All have `load(weights)`, `train(epochs, shuffle) -> the last epoch's mean loss` and `weights()`, as the peers have.
 """
 
-from functools import partial
-
 import numpy as np
-from batchlast import BatchLast
+from peers import LR, MOMENTUM
 from threadpoolctl import ThreadpoolController
 
-from fastconv import SGD, functional, reference
+from fastconv import SGD, train
 
-LR, MOMENTUM = 0.05, 0.9
 STEPS_TO_AGREE = 3
 TOLERANCE = 2e-3
 BLAS = ThreadpoolController()
 
 
-class Walk:
-    """One training step as `fastconv.train` does it, with one of the two modules of operations."""
+class Ours:
+    """`fastconv.train` with one of its backends."""
 
-    def __init__(self, network, X, y, *, ops, dtype="float32"):
-        self.net, self.X, self.y, self.ops = network.build(dtype), X.astype(dtype), y, ops
+    def __init__(self, network, X, y, batch_size, *, backend, n_threads=None, dtype="float32"):
+        self.net, self.X, self.y, self.dtype = network.build(dtype), X.astype(dtype), y, dtype
+        self.settings = {"batch_size": batch_size, "backend": backend, "n_threads": n_threads}
 
     def load(self, weights):
         self.net.load_state_dict(weights)
         self.optimizer = SGD(LR, momentum=MOMENTUM)
 
-    def step(self):
-        """One step on the whole batch; -> the loss before it."""
-        logits, caches = self.net.forward(self.X, ops=self.ops)
-        loss, cache = self.ops.cross_entropy_forward(logits, self.y)
-        grads = self.net.backward(self.ops.cross_entropy_backward(cache), caches, ops=self.ops)
-        self.optimizer.step(self.net, grads)
-        return loss
+    def train(self, epochs, shuffle):
+        history = train(self.net, self.X, self.y, epochs=epochs, shuffle=shuffle, optimizer=self.optimizer, **self.settings)
+        return history.loss[-1]
 
     def weights(self):
         return self.net.state_dict()
-
-
-BACKENDS = {
-    "loop": partial(Walk, ops=reference),
-    "im2col": partial(Walk, ops=functional),
-    "batch-last": partial(BatchLast, lr=LR, momentum=MOMENTUM),
-}
 
 
 def limit_blas(threads):
@@ -51,22 +38,22 @@ def limit_blas(threads):
     BLAS.limit(limits=threads, user_api="blas")
 
 
-def require_agreement(name, contender, network, X, y):
-    """SystemExit unless `contender` has the losses, and moves the weights, as float64 im2col does over a few steps."""
-    oracle = BACKENDS["im2col"](network, X, y, dtype="float64")
-    first = network.build().state_dict()
+def require_agreement(name, make, network, X, y, batch_size):
+    """SystemExit unless what `make` makes has the loss, and moves the weights, as float64 im2col does over a few unshuffled steps."""
+    n = min(STEPS_TO_AGREE * batch_size, len(X) // batch_size * batch_size)
+    oracle = Ours(network, X[:n], y[:n], batch_size, backend="im2col", dtype="float64")
+    contender, first = make(network, X[:n], y[:n], batch_size), network.build().state_dict()
     for runner in (oracle, contender):
         runner.load(first)
-    losses = [(oracle.step(), contender.step()) for _ in range(STEPS_TO_AGREE)]
-    where = f"{name} disagrees with float64 im2col on network {network.name}, batch {len(X)}"
-    for step, (expected, found) in enumerate(losses):
-        if not abs(found - expected) <= TOLERANCE * abs(expected):
-            raise SystemExit(f"{where}: loss {found:.6g} instead of {expected:.6g} at step {step}")
+    expected, found = (runner.train(1, shuffle=False) for runner in (oracle, contender))
+    where = f"{name} disagrees with float64 im2col on network {network.name}, batch {batch_size}"
+    if not abs(found - expected) <= TOLERANCE * abs(expected):
+        raise SystemExit(f"{where}: loss {found:.6g} instead of {expected:.6g}")
     expected, found = oracle.weights(), contender.weights()
     for key, start in first.items():
         error = _distance(found[key] - start, expected[key] - start)
         if not error <= TOLERANCE:
-            raise SystemExit(f"{where}: {key} moved wrongly over {STEPS_TO_AGREE} steps, relative error {error:.2g}")
+            raise SystemExit(f"{where}: {key} moved wrongly over {n // batch_size} steps, relative error {error:.2g}")
 
 
 def require_equal(name, found, expected):

@@ -74,7 +74,7 @@ def plot(path, results, batch):
     steps = [row for row in results["steps"] if row["batch"] == batch]
     panels = [
         ("One operation", results["operations"], "{images}\n{operation}"),
-        (f"A whole training step, batch {batch}", steps, "{network}: {text}"),
+        (f"Training, batch {batch}", steps, "{network}: {text}"),
     ]
     heights = [max(len(rows), 2) for _, rows, _ in panels]
     figure, axes = pyplot.subplots(

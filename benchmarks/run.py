@@ -1,21 +1,25 @@
-"""Loop against im2col, operation by operation and in whole training steps; with --peers beside PyTorch and JAX.
+"""Loop against im2col, operation by operation and in training; the compiled engine; with --peers beside PyTorch and JAX.
 
-python benchmarks/run.py [--quick] [--json FILE] [--peers] [--plot FILE.png]        about 6 minutes, --quick half a minute
+python benchmarks/run.py [--quick] [--json FILE] [--peers] [--plot FILE.png]        about 15 minutes with peers, --quick half a minute
 
-All contenders of a row run in turns in one process, and only after they agreed. Times are medians; a ratio is the median of the ratios
-of the rounds. NumPy and PyTorch run with one thread and with two, and the better counts. Loops, whose time is proportional to the batch,
-run on fewer images, and only where a step takes under 2 s.
+All contenders of a row run in turns in one process, and only after they agreed with im2col in float64. Times are medians; a ratio is
+the median of the ratios of the rounds. With threads to choose, one and two are tried and the better counts. Training is whole epochs,
+shuffled and gathered by each side in its own way. Loops, whose time is proportional to the batch, run on fewer images, and only where a
+step takes under 2 s.
 """
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import report
 from cases import IMAGES, NETWORKS, operations
-from contenders import BACKENDS, LR, MOMENTUM, limit_blas, require_agreement, require_equal
-from peers import installed, limit_torch
+from contenders import Ours, limit_blas, require_agreement, require_equal
+from memory import peaks
+from peak import peak
+from peers import Perceptron, installed, limit_torch
 from timing import Timed, best, measure, ratio
 
 from fastconv import functional, reference
@@ -23,6 +27,8 @@ from fastconv import functional, reference
 LOOP_LIMIT = 2.0
 THREADS = (1, 2)
 OPERATION_BATCH = 32
+STEPS = 4
+"""Steps an epoch in the table of the backends."""
 
 
 class Plan(NamedTuple):
@@ -37,6 +43,8 @@ class Plan(NamedTuple):
 
 FULL = Plan(IMAGES, "ABCD", (1, 32, 128, 1024), 3.0, 0.3)
 QUICK = Plan(IMAGES[:2], "ABCD", (32,), 0.5, 0.1)
+PEER_ROWS = [(name, batch) for name in "ABCDE" for batch in (1, 32, 128, 1024) if (name, batch) != ("E", 1024)]
+PEER_ROWS += [("odd", 50), ("odd", 200)]
 
 
 def main():
@@ -52,7 +60,13 @@ def main():
     results["operations"] = operation_rows(plan)
     results["steps"] = step_rows(plan)
     if options.peers:
-        results["peers"] = peer_rows(plan)
+        results["peak"] = peak()
+        results["peers"] = peer_rows(plan, results["peak"])
+        results["memory"] = peaks()
+        print(
+            ", ".join(f"{name} {megabytes:,.0f} MB" for name, megabytes in results["memory"].items()),
+            "at most, network E, batch 1024",
+        )
     if options.json:
         report.write_json(options.json, results)
     if options.plot:
@@ -76,90 +90,124 @@ def operation_rows(plan):
 
 
 def step_rows(plan):
-    """Whole training steps; the batch-last step says what the order N, C, H, W costs."""
-    columns = ["network", "batch", "loop", "im2col", "speed-up", "batch-last", "NCHW costs"]
-    table = report.Table("A whole training step, us an image", columns)
+    """Training with each backend."""
+    columns = ["network", "batch", "loop", "im2col", "compiled", "loop / im2col", "im2col / compiled"]
+    table = report.Table("Training, us an image", columns)
     rows = []
     for network in (NETWORKS[name] for name in plan.networks):
         for batch in plan.batches:
-            contenders = loop_step(network, batch, plan.loop_seconds) + our_steps(network, batch)
+            contenders = loop_epoch(network, batch, plan.loop_seconds) + our_epochs(
+                network, batch, STEPS * batch, ("im2col", "compiled")
+            )
             measure(contenders, plan.seconds)
-            row = {"network": network.name, "text": network.text, "batch": batch, **summary(contenders, ["im2col"])}
-            row["nchw_costs"] = ratio(best(contenders, "im2col"), best(contenders, "batch-last"))
+            row = {"network": network.name, "text": network.text, "batch": batch, **summary(contenders, ["im2col", "compiled"])}
+            row["im2col_over_compiled"] = ratio(best(contenders, "im2col"), best(contenders, "compiled"))
             rows.append(row)
-            ours = *cells(row, ["loop", "im2col"]), row["speed_up"].get("im2col"), *cells(row, ["batch-last"])
-            table.row(network.name, batch, *ours, row["nchw_costs"])
+            shown = cells(row, ["loop", "im2col", "compiled"])
+            table.row(network.name, batch, *shown, row["speed_up"].get("im2col"), row["im2col_over_compiled"])
     return rows
 
 
-def peer_rows(plan):
-    """Whole training steps beside PyTorch and JAX, microseconds a step; how many times slower than im2col the best of PyTorch is."""
-    names = [contender.name for contender in peer_steps(NETWORKS["A"], 1)]
-    shown = ["im2col", "batch-last", *names]
-    found = list(installed())
-    columns = ["network", "batch", *shown, *(f"{name} / im2col" for name in found), "PyTorch / b.-last"]
-    table = report.Table("A whole training step beside peers, us a step", columns)
+def peer_rows(plan, most):
+    """Epochs beside the peers; the share of one core's peak counts multiply-adds as `summary()` does, padded taps included."""
+    found = [name for name, _ in installed().items()]
+    columns = ["network", "batch", "compiled", "1 thread", "of the peak", *found, "best / compiled", "MLP"]
+    table = report.Table("Epochs beside peers, us a step", columns)
     rows = []
-    for network in (NETWORKS[name] for name in plan.networks):
-        for batch in plan.batches:
-            contenders = our_steps(network, batch) + peer_steps(network, batch)
-            measure(contenders, plan.seconds * 2)
-            ratios = {name: ratio(best(contenders, name), best(contenders, "im2col")) for name in found}
-            last = ratio(best(contenders, "PyTorch"), best(contenders, "batch-last")) if "PyTorch" in found else None
-            row = {"network": network.name, "text": network.text, "batch": batch, **summary(contenders, found)}
-            rows.append({**row, "over_im2col": ratios, "pytorch_over_batch_last": last})
-            medians = [best(contenders, name).median for name in shown]
-            table.row(network.name, batch, *medians, *ratios.values(), last)
+    for name, batch in PEER_ROWS:
+        network, (samples, epochs) = NETWORKS[name], protocol(name, batch)
+        contenders = our_epochs(network, batch, samples, ("compiled",), epochs) + peer_epochs(network, batch, samples, epochs)
+        measure(contenders, plan.seconds * 2)
+        steps = epochs * -(-samples // batch)
+        medians = {contender.name: contender.median / steps for contender in contenders}
+        peers = [contender for contender in contenders if contender.name.split(",")[0] in found]
+        ours, one = best(contenders, "compiled"), medians["compiled, 1 thread"]
+        row = {
+            "network": name,
+            "text": network.text,
+            "batch": batch,
+            "samples": samples,
+            "epochs": epochs,
+            "us_a_step": medians,
+        }
+        row["share_of_peak"] = 2e-3 * training_multiply_adds(network) * min(batch, samples) / one / most
+        row["ratio"] = ratio(min(peers, key=lambda peer: peer.median), ours) if peers else None
+        rows.append(row | {"contenders": {contender.name: contender.as_json() for contender in contenders}})
+        fastest = [best(contenders, name) for name in found]
+        shown = [peer.median / steps if peer else None for peer in fastest]
+        table.row(name, batch, ours.median / steps, one, row["share_of_peak"], *shown, row["ratio"], medians["MLPClassifier"])
     return rows
 
 
-def loop_step(network, batch, seconds):
+def protocol(name, batch):
+    """(samples, epochs) of one call."""
+    if batch == 1:
+        return 64, 10 if name in "AB" else 1
+    samples, epochs = (1024, 10) if name in "AB" else (512, 2)
+    return max(samples // batch * batch, batch), epochs
+
+
+def training_multiply_adds(network):
+    """Of a sample's forward and backward pass: the first layer with weights needs no gradient to its input."""
+    net = network.build()
+    counts = [layer.multiply_adds(shape) for layer, shape in zip(net.layers, net.shapes)]
+    return 3 * sum(counts) - next(count for count in counts if count)
+
+
+def loop_epoch(network, batch, seconds):
     """The loop on as many images as take about `seconds`, or nothing where even one image takes too long."""
     X, y = network.data(batch)
-    loop = BACKENDS["loop"](network, X[:1], y[:1])
+    loop = Ours(network, X[:1], y[:1], 1, backend="loop")
     loop.load(network.build().state_dict())
     start = time.perf_counter()
-    loop.step()
+    loop.train(1, shuffle=False)
     one = time.perf_counter() - start
     if one > LOOP_LIMIT:
         return []
     few = max(1, min(batch, int(seconds / one)))
-    return ready_steps("loop", BACKENDS["loop"], network, X[:few], y[:few], (None,), None)
+    make = partial(Ours, backend="loop")
+    return ready_epochs("loop", make, network, few, few, 1, (None,), None)
 
 
-def our_steps(network, batch):
-    """Every backend but the loop, and the batch-last step."""
-    data = network.data(batch)
-    fast = {name: make for name, make in BACKENDS.items() if name != "loop"}
-    return [step for name, make in fast.items() for step in ready_steps(name, make, network, *data, THREADS, limit_blas)]
+def our_epochs(network, batch, samples, backends, epochs=1):
+    """im2col with one and two threads of NumPy's, the engine with one and two of its own."""
+    found = []
+    for backend in backends:
+        if backend == "im2col":
+            found += ready_epochs(backend, partial(Ours, backend=backend), network, batch, samples, epochs, THREADS, limit_blas)
+            continue
+        for count in THREADS:
+            label, make = f"{backend}, {threads(count)}", partial(Ours, backend=backend, n_threads=count)
+            found += ready_epochs(label, make, network, batch, samples, epochs, (None,), None)
+    return found
 
 
-def peer_steps(network, batch):
-    """PyTorch and JAX, as far as they are installed."""
-    steps = []
-    for name, (peer, threads) in installed().items():
+def peer_epochs(network, batch, samples, epochs):
+    """The peers, as far as they are installed; left out is what was slower than its like everywhere else, and takes long to compile."""
+    # After eight compilations PyTorch falls back to eager: network E would be the ninth.
+    left_out = {"JAX scan": network.name not in "AB", "torch.compile": batch != 128 or network.name == "E"}
+    found = []
+    for name, (peer, counts) in installed().items():
+        if not left_out.get(name):
+            found += ready_epochs(name, peer, network, batch, samples, epochs, counts, limit_torch)
+    perceptron = Perceptron(network, *network.data(samples), batch)
+    return [*found, Timed("MLPClassifier", partial(perceptron.train, epochs, True), samples * epochs)]
 
-        def make(*data, peer=peer):
-            return peer(*data, lr=LR, momentum=MOMENTUM)
 
-        steps += ready_steps(name, make, network, *network.data(batch), threads, limit_torch)
-    return steps
-
-
-def ready_steps(name, make, network, X, y, threads, limit):
+def ready_epochs(name, make, network, batch, samples, epochs, counts, limit):
     """The contender `name`, once for each number of threads, after it was found to agree with float64 im2col."""
-    contender = make(network, X, y)
-    require_agreement(name, contender, network, X, y)
-    first = network.build().state_dict()
+    X, y = network.data(samples)
+    require_agreement(name, make, network, X, y, batch)
+    contender, first = make(network, X, y, batch), network.build().state_dict()
 
     def restart():
         # Or a batch learnt by heart would end in gradients too small for fast arithmetic.
         contender.load(first)
 
-    return on_threads(name, contender.step, len(X), limit, threads, restart)
+    return on_threads(name, lambda: contender.train(epochs, shuffle=True), samples * epochs, limit, counts, restart)
 
 
-def on_threads(name, call, images, limit, threads=THREADS, restart=lambda: None):
+def on_threads(name, call, images, limit, counts=THREADS, restart=lambda: None):
     """One contender a number of threads, which `limit` sets; None leaves the threads alone."""
 
     def ready(count):
@@ -167,8 +215,12 @@ def on_threads(name, call, images, limit, threads=THREADS, restart=lambda: None)
         if count is not None:
             limit(count)
 
-    labels = [name if count is None else f"{name}, {count} thread{'s' * (count > 1)}" for count in threads]
-    return [Timed(label, call, images, lambda count=count: ready(count)) for label, count in zip(labels, threads)]
+    labels = [name if count is None else f"{name}, {threads(count)}" for count in counts]
+    return [Timed(label, call, images, lambda count=count: ready(count)) for label, count in zip(labels, counts)]
+
+
+def threads(count):
+    return f"{count} thread{'s' * (count > 1)}"
 
 
 def summary(contenders, faster):

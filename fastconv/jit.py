@@ -63,7 +63,9 @@ def kernel(function=None, *, key=None):
         return lambda function: kernel(function, key=key)
     if MISSING:
         return lambda *_: require_numba()
-    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    # No wrapper for C, and none for Python where only other kernels call: a fifth of the time of a first start.
+    private = function.__name__.startswith("_")
+    compiled = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=private)(function)
     if not numba.config.DISABLE_JIT:
         # Where Numba finds no writable folder at all, every process compiles for itself.
         with suppress(RuntimeError, OSError):
@@ -75,3 +77,8 @@ def require_numba():
     """Raise, in one line, where Numba cannot be imported."""
     if MISSING:
         raise ModuleNotFoundError(MISSING, name="numba")
+
+
+def is_cached(compiled):
+    """Whether a kernel made here was compiled before, on this machine and from these sources."""
+    return isinstance(compiled._cache, _ForgivingCache) and os.path.isdir(compiled._cache.cache_path)

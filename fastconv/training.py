@@ -189,7 +189,7 @@ def _operations(backend, dtype):
         raise ValueError(
             f'backend="compiled" trains float32 networks, this one is {dtype}; use backend="im2col" or dtype="float32"'
         )
-    if backend != "loop" and backend in (None, *BACKENDS):
+    if backend in (None, "im2col", "compiled"):
         require_numba()
     if backend == "compiled" or (backend is None and dtype == np.float32):
         return None

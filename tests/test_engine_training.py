@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastconv import SGD, Adam, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
+from fastconv.engine.lanes import USE_TWIN
 
 EXAMPLES = 4 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 60
 few = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -166,3 +167,11 @@ def test_a_network_without_parameters_trains_to_nothing():
 def test_an_image_as_output_is_compared_channel_by_channel():
     assert_same_training([Conv2d(3, 2), ReLU()], (2, 4, 3), lambda: SGD(0.5), loss="mse")
     assert_same_training([Conv2d(3, 2), Flatten()], (2, 4, 3), lambda: SGD(0.5))
+
+
+@pytest.mark.skipif(USE_TWIN, reason="the twin keeps the mode")
+def test_tiny_numbers_are_zeros_in_the_engine_and_numbers_outside():
+    net = Sequential([Flatten(), Linear(1, bias=False)], (1, 1, 1), random_state=0)
+    net.params["1.weight"][...] = 1
+    assert net.predict(np.full((1, 1, 1, 1), 1e-40, np.float32))[0, 0] == 0
+    assert np.float32(1e-40) * np.float32(0.5) > 0

@@ -11,18 +11,20 @@ import fastconv
 
 PACKAGE = Path(fastconv.__file__).parent
 ALTITUDE = {
+    **{"geometry": 0, "arrays": 0, "jit": 0, "reference": 0, "streams": 0, "kernels": 1, "losses": 1, "functional": 2},
+    "portable": 1,
     **{
-        "geometry": 0,
-        "arrays": 0,
-        "jit": 0,
-        "reference": 0,
-        "streams": 0,
-        "portable": 1,
-        "kernels": 1,
-        "losses": 1,
-        "functional": 2,
+        "layers": 3,
+        "network": 4,
+        "optim": 5,
+        "data": 5,
+        "training": 6,
+        "files": 6,
+        "plots": 7,
+        "doctor": 0,
+        "cli": 8,
+        "__main__": 9,
     },
-    **{"layers": 3, "network": 4, "optim": 5, "data": 5, "training": 6, "files": 6, "plots": 7},
 }
 ALLOWED = {"numba": {"jit"}, "sklearn": {"data"}, "matplotlib": {"plots"}}
 

@@ -3,18 +3,18 @@
 `Trainer` and `predict` are all that the rest of the package uses. What each operation stands for is in docs/engine.md.
 """
 
-import os
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..doctor import cores
 from ..optim import SGD
 from ..streams import mix
 from . import run
 from .lanes import T
 from .narrow import NARROW_BATCH, NarrowPlan, is_narrow
-from .threads import MAX_THREADS, run_on
+from .threads import CREW, MAX_THREADS, STATE, run_on
 from .wide import WidePlan
 
 _plans = WeakKeyDictionary()
@@ -78,7 +78,7 @@ class Trainer:
         flat = np.ascontiguousarray(X).reshape(len(X), -1)
         targets = np.ascontiguousarray(y).reshape(len(X), -1) if loss == "mse" else _NO_TABLE
         self.data = flat, _NO_INTS if loss == "mse" else y, targets, _NO_FLOATS if weights is None else weights
-        self.steps = 0
+        self.steps = np.zeros(2, np.int64)
         self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
 
     def __call__(self, orders, batch_size):
@@ -92,9 +92,7 @@ class Trainer:
             while done < n_steps:
                 stop = min(done + self.pace, n_steps)
                 began = perf_counter()
-                self._slice(orders, batch_size, done, stop, state, losses, sums)
-                self.steps += stop - done
-                state["steps"] += stop - done
+                self._slice(orders, batch_size, done, stop, losses, sums)
                 # The next slice takes about _SLICE; the first one may have compiled.
                 self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
                 done = stop
@@ -102,26 +100,33 @@ class Trainer:
             self._leave(state)
         return (sums[:, 0] / sums[:, 1]).tolist()
 
-    def _slice(self, orders, batch_size, first, stop, state, losses, sums):
-        memory, barrier = self.memory, np.zeros(16, np.int64)
-        steps = (self.steps, state["steps"])
+    def _slice(self, orders, batch_size, first, stop, losses, sums):
+        memory, crew, before = self.memory, np.zeros(CREW, np.int64), self.steps - first
         programs = self.plan.forward, self.plan.backward
+        # A piece of an update is worth sharing from about 5 us on.
+        pieces = max(1, min(self.n_threads, memory.size // 2**14))
 
-        def work(thread, n_threads):
-            run.run_steps(thread, n_threads, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
-                          first, stop, steps, _numbers(self.optimizer), losses, sums, barrier)  # fmt: skip
+        def work(thread):
+            run.run_steps(thread, pieces, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
+                          first, stop, before, _numbers(self.optimizer), losses, sums, crew)  # fmt: skip
 
-        with np.errstate(all="ignore"):  # for the twin without the JIT
-            run_on(self.n_threads, work)
+        try:
+            with np.errstate(all="ignore"):  # for the twin without the JIT
+                run_on(self.n_threads, work)
+        finally:
+            self.steps += crew[STATE] >> 33  # two phases a step
 
     def _enter(self):
         """The network's numbers and the optimizer's into the flat memory; whoever writes them between epochs is heard."""
         state = self.optimizer.state(self.net)
         for index, flat in enumerate(_flat_arrays(self.net, state)):
             run.pack(flat, self.memory.part(index), self.plan.packed)
+        self.steps[1] = state["steps"]
         return state
 
     def _leave(self, state):
+        # Also after Ctrl-C: weights, states and the count of steps are those after one and the same step.
+        state["steps"] = int(self.steps[1])
         for index, flat in enumerate(_flat_arrays(self.net, state)):
             run.unpack(self.memory.part(index), flat, self.plan.packed)
 
@@ -138,10 +143,10 @@ def predict(net, x, n_threads=None):
     flat = x.reshape(len(x), int(np.prod(net.input_shape)))
     stride = T * n_threads * max(1, int(2e9 / (plan.multiply_adds + 1)) // (T * n_threads))
     for first in range(0, len(x), stride):
-        stop = min(first + stride, len(x))
+        stop, crew = min(first + stride, len(x)), np.zeros(CREW, np.int64)
 
-        def work(thread, n_threads, first=first, stop=stop):
-            run.run_predict(thread, n_threads, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out)
+        def work(thread, first=first, stop=stop, crew=crew):
+            run.run_predict(thread, memory.layout, plan.forward, kernels, memory.mem, flat, first, stop, out, crew)
 
         with np.errstate(all="ignore"):
             run_on(n_threads, work)
@@ -156,7 +161,7 @@ def _shards(plan):
 def _threads(n_threads, most, work):
     """As asked for, or one for each core unless there is too little `work` (multiply-adds) to share: about 50 us."""
     if n_threads is None:
-        n_threads = 1 if work < 2.5e6 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        n_threads = 1 if work < 2.5e6 else cores()
     return max(1, min(n_threads, most, MAX_THREADS))
 
 

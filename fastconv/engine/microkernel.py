@@ -7,18 +7,19 @@ One product serves four purposes, for only its strides differ:
     dw[c] = sum x[c, lane] * dy^T[lane]              gradient to w       accumulators: channels     terms: positions and lanes
     a linear layer                                   the same, on an image of one pixel
 
-What is in which register (AVX-512, T = 16 lanes):
+What is in which register (AVX-512, T = 16 lanes), for a pair of positions:
 
-    zmm0 .. zmm15    M accumulators: M results (filters) for the T samples of a tile
-    zmm16            one row of x, T samples of one (y, x, channel)
-    (memory)         a weight for each accumulator, broadcast by the multiply-add itself: vfmadd231ps zmm, zmm, [w]{1to16}
+    zmm0 .. zmm15     M x ROWS accumulators: 8 results (filters) at 2 positions, for the T samples of a tile
+    zmm16, zmm17      the two rows of x, T samples of one (y, x, channel) each
+    zmm18 .. zmm25    8 weights, each broadcast over the lanes
 
-So a term costs M multiply-adds, M + 1 loads and no shuffle: the loads, two a cycle, keep up with two multiply-adds a cycle. 16 x 1
-hides the latency of 4 cycles (8 accumulators would just do); 8 filters x 2 vectors is 5 to 14 % slower, as it needs a register
-a broadcast. There is one function for every M from 1 to T, so that 7 classes or 12 filters cost what they are.
+A term costs 16 multiply-adds and 10 loads, and no shuffle: two loads and two multiply-adds a cycle keep each other busy. 16 accumulators
+hide the latency of 4 cycles. Where there is one position only, 16 weights meet one row, broadcast by the multiply-adds themselves: 17
+loads, 5 to 15 % slower. There is a function for every M, so that 7 classes or 12 filters cost what they are.
 
 Weights are packed [block of T filters][u][v][c][filter]. Forward reads the filters of one term side by side (ORDER 0); dx reads the
-same block across (ORDER 1), the accumulators T floats apart, so nothing is packed twice; dw reads x itself so.
+same block across (ORDER 1), the accumulators T floats apart, so nothing is packed twice; dw reads x itself so. ORDER 2 exchanges the sides
+for a single sample: the row holds T filters' weights, the scalars are the numbers of M pixels, ACROSS apart.
 
 `product` and `product_twin` have one signature and test each other. Nothing checks bounds here: `plan` writes every offset.
 """
@@ -34,8 +35,19 @@ from .lanes import FINGERPRINT, HAS_FMA, USE_TWIN, T
 
 _I64, _F32 = ir.IntType(64), ir.FloatType()
 _VECTOR = ir.VectorType(_F32, T)
-_SIZES = [(order, M, R) for order in (0, 1, 2) for R in (1, 2) for M in range(1, T // max(R, order) + 1)]
+_SIZES = [
+    (order, M, R)
+    for order in (0, 1, 2)
+    for R in (1, 2)
+    for M in range(1, T // max(R, order) + 1)
+    if 2 * M <= T or M % 2 == 0  # an odd number above T / 2 is cut in two: less to compile
+]
 """(ORDER, M, ROWS) of every function: never more than T accumulators."""
+
+
+def in_sizes(M):
+    """(first, size) of the one or two functions that make M sums of a row."""
+    return [(0, M)] if 2 * M <= T or M % 2 == 0 else [(0, M // 2 + 1), (M // 2 + 1, M // 2)]
 
 
 class _Emitter:
@@ -46,6 +58,10 @@ class _Emitter:
 
     def field(self, base, column):
         return self.b.load(self.b.gep(base, [_I64(column)]))
+
+    def late(self, base, column):
+        """A field that is read where it is used. LLVM makes a copy of all loops for every condition it knows to stay the same."""
+        return self.b.load_atomic(self.b.gep(base, [_I64(column)]), "monotonic", 8)
 
     def loop(self, n, steps, body, keep=True):
         """Run `body` n times (not at all for n = 0); `steps` are (pointer variable, stride) moved after each round.
@@ -90,31 +106,35 @@ class _Emitter:
         )
 
     def multiply_add(self, a, x, c):
-        if not HAS_FMA:  # llvm.fma would call libm for every lane
-            return self.b.fadd(self.b.fmul(a, x), c)
-        module, name = self.b.module, f"llvm.fma.v{T}f32"
-        fma = module.globals.get(name) or ir.Function(module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
-        return self.b.call(fma, [a, x, c])
+        return multiply_add(self.b, a, x, c)
+
+
+def multiply_add(builder, a, x, c):
+    """a * x + c for rows of T lanes, rounded once where the CPU can."""
+    if not HAS_FMA:  # llvm.fma would call libm for every lane
+        return builder.fadd(builder.fmul(a, x), c)
+    module, name = builder.module, f"llvm.fma.v{T}f32"
+    fma = module.globals.get(name) or ir.Function(module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), name)
+    return builder.call(fma, [a, x, c])
 
 
 _ZERO = ir.Constant(_VECTOR, [0.0] * T)
 
 
 def _emit_product(module, order, M, R):
-    """The function ``product_<order>_<M>_<R>(x, w, out, bias, mask, record, init)`` in LLVM IR."""
+    """The function ``product_<order>_<M>_<R>(x, w, out, bias, mask, record, tile)`` in LLVM IR."""
     pointer, record = _F32.as_pointer(), _I64.as_pointer()
     name = f"fastconv_product_{order}_{M}_{R}"
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer] * 5 + [record, _I64]), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer] * 5 + [record] * 2), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     e = _Emitter(ir.IRBuilder(function.append_basic_block("entry")))
-    b, rec, init = e.b, function.args[5], function.args[6]
+    b, rec, tile = e.b, function.args[5], function.args[6]
     x, w, out, bias, mask = (b.alloca(pointer) for _ in range(5))
     for variable, value in zip((x, w, out, bias, mask), function.args):
         b.store(value, variable)
     acc = {(m, i): b.alloca(_VECTOR) for m in range(M) for i in range(R)}
     f = {column: e.field(rec, column) for column in (r.XR, r.OR, r.MR, r.ACROSS, r.OM, *range(r.NQ, r.N0 + 1))}
-    final = e.field(rec, r.FINAL)
     along = T if order == 0 else 1
     scalars = e.multiples([_I64(1), _I64(T), f[r.ACROSS]][order], M)
     results_apart = e.multiples(f[r.OM] if order == 2 else _I64(T), M)
@@ -128,11 +148,12 @@ def _emit_product(module, order, M, R):
                 b.store(e.multiply_add(weight, rows[i], b.load(acc[m, i])), acc[m, i])
 
     def level(n, xs, ws, body):
-        return lambda: e.loop(f[n], [(x, f[xs]), (w, f[ws])], body)
+        return lambda: e.loop(e.late(rec, n), [(x, f[xs]), (w, f[ws])], body)
 
     def side_by_side():
         # Four at a time: 10 % faster, for a loop of 48 rounds ends in a branch that the core mispredicts.
-        for count, step in ((b.udiv(f[r.N0], _I64(4)), 4), (b.urem(f[r.N0], _I64(4)), 1)):
+        n = e.late(rec, r.N0)
+        for count, step in ((b.udiv(n, _I64(4)), 4), (b.urem(n, _I64(4)), 1)):
             e.loop(
                 count,
                 [(x, _I64(T * step)), (w, _I64(along * step))],
@@ -147,16 +168,17 @@ def _emit_product(module, order, M, R):
             {(m, i): b.add(step, results_apart[m]) for i, step in enumerate(e.multiples(f[column], R)) for m in range(M)}
             for column in (r.OR, r.MR)
         )
+        init, final = e.late(tile, r.START_FROM), e.late(rec, r.FINAL)
         _start_sums(e, acc, init, lambda k: b.gep(b.load(out), [outs[k]]), bias, order)
         terms()
         _finish_sums(e, acc, final, lambda k: b.gep(b.load(out), [outs[k]]), lambda k: b.gep(b.load(mask), [masks[k]]))
 
     def results(n, strides, body):
-        return lambda: e.loop(n, list(zip((x, w, out, mask), strides)), body)
+        return lambda: e.loop(e.late(rec, n), list(zip((x, w, out, mask), strides)), body)
 
     along_q = [f[column] for column in (r.XQ, r.WQ, r.OQ, r.MQ)]
     along_p = [f[column] for column in (r.XP, r.WP, r.OP, r.MP)]
-    results(f[r.NQ], along_q, results(f[r.NP], along_p, result))()
+    results(r.NQ, along_q, results(r.NP, along_p, result))()
     b.ret_void()
     return function
 
@@ -217,6 +239,7 @@ def _vector_product(typing, mem, line, tile):
         init = e.field(line, r.INIT)
         start = builder.select(builder.icmp_signed("==", e.field(tile, r.FIRST), _I64(0)), _I64(r.ADD), _I64(r.ZERO))
         init = builder.select(builder.icmp_signed("==", init, _I64(r.ADD_UNLESS_FIRST)), start, init)
+        builder.store(init, builder.gep(tile, [_I64(r.START_FROM)]))
         sizes = builder.add(builder.mul(e.field(line, r.ROWS), _I64(T)), e.field(line, r.M))
         which = builder.add(builder.mul(e.field(line, r.ORDER), _I64(4 * T)), sizes)
         done = builder.append_basic_block("done")
@@ -226,7 +249,7 @@ def _vector_product(typing, mem, line, tile):
             block = builder.append_basic_block()
             switch.add_case(_I64((order * 4 + R) * T + M), block)
             builder.position_at_end(block)
-            builder.call(function, [*where, line, init])
+            builder.call(function, [*where, line, tile])
             builder.branch(done)
         builder.position_at_end(done)
         return context.get_dummy_value()

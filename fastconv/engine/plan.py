@@ -14,6 +14,7 @@ from ..geometry import Window, conv_window
 from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 from . import record as r
 from .lanes import T
+from .microkernel import in_sizes
 from .poolkernel import BACK, EXCLUSIVE_BACK, FORWARD
 from .runs import equal_parts, tap_runs
 
@@ -258,12 +259,10 @@ def weight_tiles(line, S, blocks, conv, area, apart=T):
     odd = shifted(line, {r.X: (blocks - 1) * area, r.OUT: (blocks - 1) * step}) | {r.ROWS: 1, r.NQ: 1}
     for shape, most in [(pairs, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
         for s, n, M in equal_parts(S, most):
-            tiles.append(
-                line
-                | shape
-                | shifted(line | shape, {r.W: s * apart, r.OUT: s * T})
-                | {r.M: M, r.NP: n, r.WP: M * apart, r.OP: M * T}
-            )
+            line_of_parts = line | shape | {r.NP: n, r.WP: M * apart, r.OP: M * T}
+            for m, size in in_sizes(M):
+                shift = {r.W: (s + m) * apart, r.OUT: (s + m) * T}
+                tiles.append(line_of_parts | shifted(line_of_parts, shift) | {r.M: size})
     return tiles
 
 

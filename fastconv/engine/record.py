@@ -36,5 +36,5 @@ CHANNELS, HEIGHT, WIDTH = N0, W1, M
 LAYER, THRESHOLD, MANTISSA, EXPONENT = N3, X3, W3, N2
 
 # The context of a tile, filled in by the interpreter.
-FIRST, COUNT, START, SEED, STEP = 3, 4, 5, 6, 7
+FIRST, START, SEED, START_FROM = 3, 4, 5, 6
 CONTEXT = 8

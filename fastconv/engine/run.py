@@ -1,16 +1,18 @@
-"""The interpreter: runs a program over the tiles of each batch, on several threads, and adds gradients in a fixed order."""
+"""The interpreter: runs a program over the tiles of each batch, on whatever threads there are, and adds gradients in a fixed order."""
 
+import sys
 from functools import cache
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import kernel
+from ..jit import is_cached, kernel
 from . import lanekernel, microkernel, poolkernel, rows, transposekernel
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
-from .threads import wait_for_all
+from .threads import claim, finish, look, wait
 
 _kernel = kernel(key=FINGERPRINT)
 
@@ -83,6 +85,8 @@ else:
     @cache
     def addresses():
         """Where the compiled products and the other operations lie in memory, in the order of their KINDs."""
+        if not is_cached(microkernel.product):
+            print("fastconv: compiling for this machine, once, about 10 seconds ...", file=sys.stderr, flush=True)
         found = []
         for function in (
             *(microkernel.product, lanekernel.lane_product, transposekernel.transpose, transposekernel.transpose),
@@ -92,6 +96,44 @@ else:
             compiled = function.overloads[_LINE.args]
             found.append(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
         return np.array(found, np.int64)
+
+
+@intrinsic
+def _exchange_mode(typing, mode):
+    """Set the CPU's floating-point mode (MXCSR); -> the one before."""
+
+    def codegen(context, builder, signature, args):
+        place = builder.alloca(ir.IntType(32))
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer])
+        load, store = (
+            builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            for name in ("llvm.x86.sse.ldmxcsr", "llvm.x86.sse.stmxcsr")
+        )
+        builder.call(store, [builder.bitcast(place, pointer)])
+        before = builder.load(place)
+        # Flush to zero (bit 15) and read as zero (bit 6): a batch learnt by heart has gradients below 1e-38, each a trap of 150 cycles.
+        fast = builder.or_(before, ir.IntType(32)(0x8040))
+        builder.store(builder.select(builder.icmp_signed("<", args[0], args[0].type(0)), fast, args[0]), place)
+        builder.call(load, [builder.bitcast(place, pointer)])
+        return before
+
+    return types.int32(types.int32), codegen
+
+
+if USE_TWIN:
+
+    @_kernel
+    def _set_mode(mode):
+        """The twin keeps the mode it finds."""
+        return mode
+
+else:
+
+    @_kernel
+    def _set_mode(mode):
+        """Treat numbers below 1e-38 as zeros (-1), or go back to `mode`; -> the mode before."""
+        return _exchange_mode(mode)
 
 
 @_kernel
@@ -145,51 +187,73 @@ def _run_shard(
 
 
 @_kernel
-def run_steps(thread, n_threads, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
-              steps, optimizer, losses, sums, barrier):  # fmt: skip
-    """Steps `first` to `stop` of epochs over `orders`; `steps` are (done in this call, done by the optimizer) before `first`.
+def run_steps(thread, pieces, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
+              steps, optimizer, losses, sums, crew):  # fmt: skip
+    """Steps `first` to `stop` of epochs over `orders`; step number s is number ``steps + s`` of this call and of the optimizer.
 
-    Every thread runs this. Shards are dealt out to threads, but what a shard holds depends on the batch alone.
+    Every thread runs this. A step has two phases: its shards, then the update in `pieces`. Who takes what is chance, what a shard holds
+    depends on the batch alone.
     """
     tile, shares = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.float32)
     scratch, places = np.zeros(2 * T, np.float32), np.zeros(T, np.int64)
     tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
-    size = layout[N_PARAMS]
+    size, mode = layout[N_PARAMS], _set_mode(np.int32(-1))
     n_steps = (orders.shape[1] + batch_size - 1) // batch_size
-    for step in range(first, stop):
+    while True:
+        now = look(crew)
+        phase, task = now >> 32, now & 0xFFFFFFFF
+        step = first + phase // 2
+        if step >= stop:
+            break
         epoch, start = step // n_steps, step % n_steps * batch_size
         batch = orders[epoch, start : start + batch_size]
-        total = _total_weight(weights, batch, layout[WEIGHTED])
         n_shards = min(layout[N_SHARDS], (len(batch) + layout[SAMPLES] - 1) // layout[SAMPLES])
-        tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step - first) & 0xFFFFFFFF))
-        for s in range(thread, n_shards, n_threads):
-            tile[r.GRADS] = layout[GRADS_AT] + s * size
-            losses[s] = _run_shard(s, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total,
-                                   shares, scratch, places)  # fmt: skip
-        wait_for_all(barrier, n_threads)
-        lines = size // 16
-        begin, end = lines * thread // n_threads * 16, lines * (thread + 1) // n_threads * 16
-        rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, steps[1] + step - first + 1)
-        if thread == 0:
-            for s in range(n_shards):
-                sums[epoch, 0] += losses[s] * total
-            sums[epoch, 1] += total
-        wait_for_all(barrier, n_threads)
+        n_tasks = pieces if phase & 1 else n_shards
+        if task >= n_tasks:
+            wait(crew, now)
+            continue
+        if not claim(crew, now):
+            continue
+        total = _total_weight(weights, batch, layout[WEIGHTED])
+        if phase & 1:
+            # Counted by whoever comes first, in a phase that all others' next step waits for.
+            if task == 0:
+                for s in range(n_shards):
+                    sums[epoch, 0] += losses[s] * total
+                sums[epoch, 1] += total
+            lines = size // 16
+            begin, end = lines * task // pieces * 16, lines * (task + 1) // pieces * 16
+            rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, steps[1] + step + 1)
+        else:
+            tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step) & 0xFFFFFFFF))
+            tile[r.GRADS] = layout[GRADS_AT] + task * size
+            losses[task] = _run_shard(task, n_shards, layout, programs, kernels, mem, tile, X, labels, targets, weights, batch, total,
+                                      shares, scratch, places)  # fmt: skip
+        finish(crew, phase, n_tasks)
+    _set_mode(mode)
 
 
 @_kernel
-def run_predict(thread, n_threads, layout, program, kernels, mem, X, first, stop, out):
+def run_predict(thread, layout, program, kernels, mem, X, first, stop, out, crew):
     """The network's output for samples `first` to `stop`, tile by tile."""
     tile, samples, places = np.zeros(r.CONTEXT, np.int64), np.zeros(T, np.int64), np.zeros(T, np.int64)
     tile[r.WORK] = layout[WORK_AT] + thread * layout[N_WORK]
     tile[r.SEED] = -1
-    for start in range(first + thread * T, stop, n_threads * T):
+    mode = _set_mode(np.int32(-1))
+    while True:
+        task = look(crew)
+        start = first + task * T
+        if start >= stop:
+            break
+        if not claim(crew, task):
+            continue
         count = min(T, stop - start)
         for t in range(count):
             samples[t] = start + t
         _gather(mem, X, samples[:count], tile, layout, places)
         run_lines(program, kernels, mem, tile)
         rows.scatter(mem, tile[r.WORK] + layout[OUTPUT], layout[C_OUT], layout[PIXELS_OUT], out, start, count)
+    _set_mode(mode)
 
 
 @_kernel

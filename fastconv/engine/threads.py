@@ -1,9 +1,11 @@
-"""Threads of the package's own, and the barrier at which they meet inside the compiled code.
+"""Threads of the package's own, and how they share work inside the compiled code.
 
-They are started for each call and joined before it returns (some 90 us, for slices of up to a fifth of a second): no pool that a
-fork could break, nothing shared between two Python threads that train at once.
+Work is a row of phases of tasks. Whoever is there takes the next task of the phase; the last to finish opens the next phase. A thread that comes
+late, because its core was asleep or busy (2 ms on a virtual machine), keeps nobody waiting. Threads are started for each call, for slices of up
+to a fifth of a second: no pool that a fork could break, nothing shared between two Python threads that train at once.
 """
 
+import _thread
 import os
 import threading
 
@@ -18,43 +20,52 @@ _SPINS = 2000
 """Turns (some 40 ns each) before a waiting thread gives its core away: a pure spin collapsed where another process held a core."""
 
 
-def _cell(context, builder, signature, array, index):
-    data = context.make_array(signature.args[0])(context, builder, array).data
-    return builder.gep(data, [ir.Constant(ir.IntType(64), index)])
+STATE, DONE = 0, 8
+"""Cells of a crew's memory, each on a cache line of its own: phase << 32 | next task, and how many tasks of the phase are done."""
+CREW = 16
+
+
+def _cell(context, builder, signature, args):
+    data = context.make_array(signature.args[0])(context, builder, args[0]).data
+    return builder.gep(data, [args[1]])
 
 
 @intrinsic
-def _arrive(typing, barrier):
-    """Atomically add one to cell 0; -> what it held."""
-
+def _read(typing, crew, cell):
     def codegen(context, builder, signature, args):
-        one = ir.Constant(ir.IntType(64), 1)
-        return builder.atomic_rmw("add", _cell(context, builder, signature, args[0], 0), one, "seq_cst")
+        return builder.load_atomic(_cell(context, builder, signature, args), "seq_cst", 8)
 
-    return types.int64(barrier), codegen
+    return types.int64(crew, types.int64), codegen
 
 
 @intrinsic
-def _round(typing, barrier):
-    """Atomically read cell 8, on a cache line of its own."""
-
+def _write(typing, crew, cell, value):
     def codegen(context, builder, signature, args):
-        return builder.load_atomic(_cell(context, builder, signature, args[0], 8), "seq_cst", 8)
-
-    return types.int64(barrier), codegen
-
-
-@intrinsic
-def _open(typing, barrier):
-    """Empty the barrier and let everyone go on."""
-
-    def codegen(context, builder, signature, args):
-        zero, one = (ir.Constant(ir.IntType(64), n) for n in (0, 1))
-        builder.store_atomic(zero, _cell(context, builder, signature, args[0], 0), "seq_cst", 8)
-        builder.atomic_rmw("add", _cell(context, builder, signature, args[0], 8), one, "seq_cst")
+        builder.store_atomic(args[2], _cell(context, builder, signature, args), "seq_cst", 8)
         return context.get_dummy_value()
 
-    return types.void(barrier), codegen
+    return types.void(crew, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _add_one(typing, crew, cell):
+    """-> what the cell held before."""
+
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", _cell(context, builder, signature, args), ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(crew, types.int64), codegen
+
+
+@intrinsic
+def _swap(typing, crew, cell, old, new):
+    """Write `new` if the cell holds `old`; -> whether it did."""
+
+    def codegen(context, builder, signature, args):
+        place = _cell(context, builder, signature, args)
+        return builder.extract_value(builder.cmpxchg(place, args[2], args[3], "seq_cst", "seq_cst"), 1)
+
+    return types.boolean(crew, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -81,58 +92,87 @@ if USE_TWIN:
     MAX_THREADS = 1
 
     @kernel(key=FINGERPRINT)
-    def wait_for_all(barrier, n_threads):
+    def claim(crew, now):
         """The twin runs on one thread."""
+        crew[STATE] = now + 1
+        return True
+
+    @kernel(key=FINGERPRINT)
+    def look(crew):
+        """-> phase << 32 | next task."""
+        return crew[STATE]
+
+    @kernel(key=FINGERPRINT)
+    def wait(crew, now):
+        """Nobody to wait for."""
+
+    @kernel(key=FINGERPRINT)
+    def finish(crew, phase, n_tasks):
+        """One task more is done; the last one opens the next phase."""
+        crew[DONE] += 1
+        if crew[DONE] == n_tasks:
+            crew[DONE], crew[STATE] = 0, (phase + 1) << 32
 
 else:
     MAX_THREADS = 256
 
     @kernel(key=FINGERPRINT)
-    def wait_for_all(barrier, n_threads):
-        """Return when all threads have come here: spin briefly, then yield."""
-        if n_threads == 1:
-            return
-        now = _round(barrier)
-        if _arrive(barrier) == n_threads - 1:
-            _open(barrier)
-            return
+    def claim(crew, now):
+        """Take the task that `now` names; -> whether nobody was faster."""
+        return _swap(crew, STATE, now, now + 1)
+
+    @kernel(key=FINGERPRINT)
+    def look(crew):
+        """-> phase << 32 | next task."""
+        return _read(crew, STATE)
+
+    @kernel(key=FINGERPRINT)
+    def wait(crew, now):
+        """Return when the next phase has begun: spin briefly, then yield."""
         turns = 0
-        while _round(barrier) == now:
+        while _read(crew, STATE) == now:
             turns += 1
             _pause(turns > _SPINS)
 
+    @kernel(key=FINGERPRINT)
+    def finish(crew, phase, n_tasks):
+        """One task more is done; the last one opens the next phase."""
+        if _add_one(crew, DONE) == n_tasks - 1:
+            _write(crew, DONE, 0)
+            _write(crew, STATE, (phase + 1) << 32)
+
 
 def run_on(n_threads, work):
-    """``work(thread, n_threads)`` on `n_threads` threads, this one included, or on as many as could be started."""
-    if n_threads == 1:
-        work(0, 1)
-        return
-    start, agreed, errors = threading.Event(), [0], []
+    """``work(thread)`` on this thread and on up to `n_threads` - 1 more, whichever come in time: only those at work are waited for.
 
-    def wait_and_work(thread):
-        start.wait()
-        if agreed[0]:
-            try:
-                work(thread, agreed[0])
-            except BaseException as error:  # handed to the caller below
-                errors.append(error)
+    Not with `threading.Thread`, whose start waits until the new thread runs.
+    """
+    errors, entered, closed, lock = [], [], [], threading.Lock()
 
-    workers = []
+    def help_out(thread):
+        done = threading.Event()
+        with lock:
+            if closed:
+                return
+            entered.append(done)
+        try:
+            work(thread)
+        except BaseException as error:  # handed to the caller below
+            errors.append(error)
+        finally:
+            done.set()
+
     try:
         for thread in range(1, n_threads):
-            worker = threading.Thread(target=wait_and_work, args=(thread,), daemon=True)
             try:
-                worker.start()
+                _thread.start_new_thread(help_out, (thread,))
             except RuntimeError:  # no more threads to be had; the result is the same with fewer
                 break
-            workers.append(worker)
-        agreed[0] = 1 + len(workers)
-        start.set()
-        work(0, agreed[0])
+        work(0)
     finally:
-        # An interrupt before the start sends the workers home: agreed is 0 then.
-        start.set()
-        for worker in workers:
-            worker.join()
+        with lock:
+            closed.append(True)
+        for done in entered:
+            done.wait()
     if errors:
         raise errors[0]

@@ -5,6 +5,7 @@ from math import ceil
 from . import record as r
 from .lanekernel import FILTERS, TAPS
 from .lanes import T
+from .microkernel import in_sizes
 from .plan import Image, Plan, shifted, weight_tiles
 from .runs import banded, blocks, chunks, common, even_parts, positions, source_runs, tap_runs
 
@@ -193,16 +194,25 @@ def _register_tiles(line):
         line = line | {p: line.get(q, 0) for p, q in (*_BOTH, *(pair[::-1] for pair in _BOTH))}
     M, NP = line[r.M], line[r.NP]
     if NP < 2 or line.get(r.WP, 0):
-        return [line | {r.ROWS: 1}]
+        return _single_tiles(line)
     pairs = {r.ROWS: 2, r.NP: NP // 2} | {pair: line.get(step, 0) for pair, step in ((r.XR, r.XP), (r.OR, r.OP), (r.MR, r.MP))}
     pairs |= {step: 2 * line.get(step, 0) for step in (r.XP, r.OP, r.MP)}
-    across = T if line[r.ORDER] else 1
-    tiles = [line | pairs | shifted(line, {r.W: m * across, r.OUT: m * T, r.MASK: m * T, r.BIAS_AT: m}) | {r.M: n}
-             for m, n in even_parts(M, T // 2)]  # fmt: skip
+    tiles = [line | pairs | _moved(line, m) | {r.M: n} for m, n in even_parts(M, T // 2)]
     if NP % 2:
         last = {at: (NP - 1) * line.get(step, 0) for at, step in ((r.X, r.XP), (r.OUT, r.OP), (r.MASK, r.MP))}
-        tiles.append(line | shifted(line, last) | {r.NP: 1, r.ROWS: 1})
+        tiles += _single_tiles(line | shifted(line, last) | {r.NP: 1})
     return tiles
+
+
+def _single_tiles(line):
+    """A product over positions one by one."""
+    return [line | _moved(line, m) | {r.M: n, r.ROWS: 1} for m, n in in_sizes(line[r.M])]
+
+
+def _moved(line, m):
+    """A product's columns from its scalar number m on."""
+    across = T if line[r.ORDER] else 1
+    return shifted(line, {r.W: m * across, r.OUT: m * T, r.MASK: m * T, r.BIAS_AT: m})
 
 
 _BOTH = (r.NP, r.NQ), (r.XP, r.XQ), (r.WP, r.WQ), (r.OP, r.OQ), (r.MP, r.MQ)

@@ -1,0 +1,76 @@
+"""README's tables of speed, from results.json: `python benchmarks/readme.py` writes them between their marks."""
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
+PEERS = ("PyTorch", "torch.compile", "JAX", "JAX scan")
+
+
+def section(results):
+    """The text between the marks."""
+    return "\n\n".join([_machine(results["machine"]), _backends(results["steps"]), _peers(results), _startup(results)])
+
+
+def _machine(machine):
+    names = ("numpy", "numba", "scikit-learn", "torch", "jax")
+    packages = ", ".join(f"{name} {machine[name]}" for name in names)
+    return (f"Measured on {machine['date'][:10]}: {machine['CPU']}, {machine['cores']} cores, Python {machine['Python']}, {packages}. Every number is in "
+            "[`benchmarks/results.json`](benchmarks/results.json).")  # fmt: skip
+
+
+def _backends(rows):
+    lines = ["**Loop, im2col, compiled**: microseconds an image of training, batch 32.", "",
+             "| network | loop | im2col | compiled | loop / im2col | im2col / compiled |", "|---|---|---|---|---|---|"]  # fmt: skip
+    for row in rows:
+        if row["batch"] == 32:
+            times = row["per_image_us"]
+            lines.append(f"| {row['network']}: {row['text']} | {times['loop']:,.0f} | {times['im2col']:.3g} | {times['compiled']:.3g} | "
+                         f"{row['speed_up']['im2col']:,.0f} | {row['im2col_over_compiled']:.1f} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _peers(results):
+    lines = ["**Beside the frameworks**: microseconds a step in whole epochs, shuffled and gathered by each side. PyTorch and fastconv: the better of one and "
+             "two threads; torch.compile at batch 128 only; JAX: a jitted step, or an epoch in `lax.scan`. *Ratio*: the best of them over "
+             "fastconv; below 1 they win. *Of the peak*: fastconv's multiply-adds on one thread, padded taps counted as `summary()` does, "
+             f"of the core's {results['peak']:.0f} GFLOP/s.", "",
+             "| network | batch | fastconv | PyTorch | torch.compile | JAX | JAX scan | ratio | of the peak | MLPClassifier\\* |",
+             "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in results["peers"]:
+        times = row["us_a_step"]
+        best = {
+            name: min((value for key, value in times.items() if key.split(",")[0] == name), default=None)
+            for name in ("compiled", *PEERS)
+        }
+        cells = [_number(best[name]) for name in ("compiled", *PEERS)]
+        lines.append(f"| {row['network']} | {row['batch']:,} | {' | '.join(cells)} | **{row['ratio']:.1f}** | {row['share_of_peak']:.0%} | "
+                     f"{_number(times['MLPClassifier'])} |")  # fmt: skip
+    memory = ", ".join(f"{name} {value:,.0f} MB" for name, value in results["memory"].items())
+    lines += ["", "\\* scikit-learn's, with its default hidden layer: another network, as a footnote. *odd*: 12x10 images of 3 channels, two convolutions of "
+              "12 filters, the first with stride 2, 7 classes.", "", f"**Memory** above data and weights, network E at batch 1,024: {memory}."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _startup(results):
+    found = results["startup"]
+    return (f"**Start**: `python scripts/train_digits.py --epochs 10`, the whole process, takes {found['cold']:.1f} s the first time, when kernels are compiled, "
+            f"and {found['warm']:.2f} s from then on; `import torch, sklearn.datasets` alone takes "
+            f"{found['import torch, sklearn.datasets']:.2f} s (`python benchmarks/startup.py`).")  # fmt: skip
+
+
+def _number(value):
+    return "" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def main():
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    before, rest = text.split(BEGIN)
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    readme.write_text(before + BEGIN + "\n" + section(results) + "\n" + END + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What fastconv found on this machine, and compiling everything ahead."""
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn", "safetensors")
+
+
+def examine():
+    """What decides how fast fastconv is here.
+
+    Returns
+    -------
+    dict of str to str or int
+    """
+    from .engine import lanes, microkernel, threads
+    from .jit import is_cached
+
+    cache = getattr(microkernel.product._cache, "cache_path", None)
+    vectors = (
+        "plain loops (the twin)" if lanes.USE_TWIN else f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
+    )
+    return {
+        "fastconv": _version("fastconv"),
+        "Python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+        "CPU": platform.processor() or platform.machine(),
+        "vectors": vectors,
+        "threads": min(cores(), threads.MAX_THREADS),
+        "cache folder": str(cache) if cache else "none is writable: every process compiles for itself",
+        "cache": _cache_state(cache, is_cached(microkernel.product)),
+    }
+
+
+def warm():
+    """Compile every kernel ahead.
+
+    Returns
+    -------
+    float
+        Seconds it took.
+    """
+    import numpy as np
+
+    from . import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
+
+    start = time.perf_counter()
+    layers = [Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(2)]
+    for dtype, backend, loss in (
+        *(("float32", "compiled", "cross_entropy"), ("float32", "compiled", "mse")),
+        *(("float32", "im2col", "cross_entropy"), ("float64", "im2col", "cross_entropy")),
+    ):
+        net = Sequential(layers, (1, 5, 5), random_state=0, dtype=dtype)
+        x, y = np.zeros((20, 1, 5, 5), dtype), np.zeros(20, int) if loss == "cross_entropy" else np.zeros((20, 2))
+        train(net, x, y, epochs=1, batch_size=20, optimizer=Adam(), backend=backend, loss=loss, random_state=0)
+        net.predict(x)
+    return time.perf_counter() - start
+
+
+def cores():
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _version(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cache_state(folder, is_warm):
+    if folder is None:
+        return "off"
+    files = [path for path in Path(folder).parent.rglob("*.nb?") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    state = "warm" if is_warm else "cold: the first training compiles, about 10 s; `fastconv doctor --warm` does it ahead"
+    return f"{state} ({len(files)} files, {size:.1f} MB)"
