@@ -79,6 +79,12 @@ def require_numba():
         raise ModuleNotFoundError(MISSING, name="numba")
 
 
-def is_cached(compiled):
+def cache_folder(compiled):
+    """Where a kernel made here is kept on disk, None where it is not: no folder is writable, or the JIT is off."""
+    cache = getattr(compiled, "_cache", None)
+    return cache.cache_path if isinstance(cache, _ForgivingCache) else None
+
+
+def is_warm(compiled):
     """Whether a kernel made here was compiled before, on this machine and from these sources."""
-    return isinstance(compiled._cache, _ForgivingCache) and os.path.isdir(compiled._cache.cache_path)
+    return os.path.isdir(cache_folder(compiled) or "")
