@@ -17,9 +17,9 @@ def examine():
     dict of str to str or int
     """
     from .engine import lanes, microkernel, threads
-    from .jit import is_cached
+    from .jit import cache_folder, is_warm
 
-    cache = getattr(microkernel.product._cache, "cache_path", None)
+    cache = cache_folder(microkernel.product)
     vectors = (
         "plain loops (the twin)" if lanes.USE_TWIN else f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
     )
@@ -30,8 +30,8 @@ def examine():
         "CPU": platform.processor() or platform.machine(),
         "vectors": vectors,
         "threads": min(cores(), threads.MAX_THREADS),
-        "cache folder": str(cache) if cache else "none is writable: every process compiles for itself",
-        "cache": _cache_state(cache, is_cached(microkernel.product)),
+        "cache folder": cache or "none: every process compiles for itself",
+        "cache": _cache_state(cache, is_warm(microkernel.product)),
     }
 
 
@@ -72,10 +72,10 @@ def _version(package):
         return "not installed"
 
 
-def _cache_state(folder, is_warm):
+def _cache_state(folder, warm):
     if folder is None:
         return "off"
     files = [path for path in Path(folder).parent.rglob("*.nb?") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
-    state = "warm" if is_warm else "cold: the first training compiles, about 10 s; `fastconv doctor --warm` does it ahead"
+    state = "warm" if warm else "cold: the first training compiles, about 10 s; `fastconv doctor --warm` does it ahead"
     return f"{state} ({len(files)} files, {size:.1f} MB)"

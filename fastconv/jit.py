@@ -4,8 +4,14 @@ import os
 import warnings
 from contextlib import suppress
 
-import numba
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+try:
+    import numba
+    from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+    MISSING = None
+except ImportError as error:  # not installed, or not for this NumPy
+    FunctionCache, IndexDataCacheFile = object, None
+    MISSING = f"this needs numba ({error}); without it networks predict, and train with backend='loop'"
 
 
 class _ForgivingCache(FunctionCache):
@@ -55,6 +61,8 @@ def kernel(function=None, *, key=None):
     """
     if function is None:
         return lambda function: kernel(function, key=key)
+    if MISSING:
+        return lambda *_: require_numba()
     # No wrapper for C, and none for Python where only other kernels call: a fifth of the time of a first start.
     private = function.__name__.startswith("_")
     compiled = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=private)(function)
@@ -65,6 +73,18 @@ def kernel(function=None, *, key=None):
     return compiled
 
 
-def is_cached(compiled):
+def require_numba():
+    """Raise, in one line, where Numba cannot be imported."""
+    if MISSING:
+        raise ModuleNotFoundError(MISSING, name="numba")
+
+
+def cache_folder(compiled):
+    """Where a kernel made here is kept on disk, None where it is not: no folder is writable, or the JIT is off."""
+    cache = getattr(compiled, "_cache", None)
+    return cache.cache_path if isinstance(cache, _ForgivingCache) else None
+
+
+def is_warm(compiled):
     """Whether a kernel made here was compiled before, on this machine and from these sources."""
-    return isinstance(compiled._cache, _ForgivingCache) and os.path.isdir(compiled._cache.cache_path)
+    return os.path.isdir(cache_folder(compiled) or "")

@@ -4,9 +4,10 @@ from math import prod
 
 import numpy as np
 
-from . import functional
+from . import functional, portable
 from .arrays import as_float
 from .geometry import integer
+from .jit import MISSING
 from .layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU
 
 
@@ -86,7 +87,7 @@ class Sequential:
         rng : numpy.random.Generator, optional
             Dropout acts only with it.
         ops : module
-            `fastconv.functional` or `fastconv.reference`.
+            `fastconv.functional`, `fastconv.reference`, or `fastconv.portable`, whose caches are empty.
 
         Returns
         -------
@@ -165,17 +166,20 @@ class Sequential:
         TypeError
             If `x` does not hold real numbers.
         """
-        from .training import limit_threads
-
         x = self._input(x)
         n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
-        if self.dtype == np.float32:
+        if self.dtype == np.float32 and not MISSING:
             from .engine import predict
 
             return predict(self, x, n_threads)
+        from .training import limit_threads
+
+        y = np.empty((len(x), *self.output_shape), self.dtype)
+        chunk = max(1, portable.CHUNK_BYTES // (self._most_taps() * self.dtype.itemsize))
         with limit_threads(n_threads):
-            parts = [self.forward(x[start : start + 256])[0] for start in range(0, len(x), 256)]
-        return np.concatenate(parts) if parts else np.empty((0, *self.output_shape), self.dtype)
+            for start in range(0, len(x), chunk):
+                y[start : start + chunk] = self.forward(x[start : start + chunk], ops=portable)[0]
+        return y
 
     def summary(self):
         """A table: layer, output shape, padding in use, parameters, multiply-adds of one sample.
@@ -289,6 +293,13 @@ class Sequential:
                 bound = 1 / np.sqrt(weight[0].size)
                 for name in names:
                     self.params[name][...] = rng.uniform(-bound, bound, self.params[name].shape)
+
+    def _most_taps(self):
+        """The largest patch matrix or output of any layer, in entries a sample."""
+        taps = [1]
+        for layer, before, after in zip(self.layers, self.shapes, self.shapes[1:]):
+            taps += [prod(after), layer.multiply_adds(before) // after[0] * getattr(layer, "groups", 1)]
+        return max(taps)
 
     def _input(self, x):
         x = as_float(x, "x").astype(self.dtype, copy=False)

@@ -8,6 +8,7 @@ import numpy as np
 from . import functional
 from .arrays import as_float, require_shape
 from .geometry import integer
+from .jit import require_numba
 from .losses import as_labels, as_weights
 from .streams import DropoutStream
 
@@ -188,6 +189,8 @@ def _operations(backend, dtype):
         raise ValueError(
             f'backend="compiled" trains float32 networks, this one is {dtype}; use backend="im2col" or dtype="float32"'
         )
+    if backend in (None, "im2col", "compiled"):
+        require_numba()
     if backend == "compiled" or (backend is None and dtype == np.float32):
         return None
     if backend in (None, "im2col"):

@@ -12,6 +12,7 @@ import fastconv
 PACKAGE = Path(fastconv.__file__).parent
 ALTITUDE = {
     **{"geometry": 0, "arrays": 0, "jit": 0, "reference": 0, "streams": 0, "kernels": 1, "losses": 1, "functional": 2},
+    "portable": 1,
     **{
         "layers": 3,
         "network": 4,

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import is_cached, kernel
+from ..jit import is_warm, kernel
 from . import lanekernel, microkernel, poolkernel, rows, transposekernel
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
@@ -85,7 +85,7 @@ else:
     @cache
     def addresses():
         """Where the compiled products and the other operations lie in memory, in the order of their KINDs."""
-        if not is_cached(microkernel.product):
+        if not is_warm(microkernel.product):
             print("fastconv: compiling for this machine, once, about 10 seconds ...", file=sys.stderr, flush=True)
         found = []
         for function in (
