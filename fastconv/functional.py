@@ -14,8 +14,11 @@ from . import kernels
 from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, zeros
 from .geometry import Window, conv_window, integer, pool_window
 from .losses import (
+    BinaryCrossEntropyCache,
     CrossEntropyCache,
     MSECache,
+    binary_cross_entropy_with_logits_backward,
+    binary_cross_entropy_with_logits_forward,
     cross_entropy_backward,
     cross_entropy_forward,
     mse_backward,
@@ -24,8 +27,9 @@ from .losses import (
 )
 
 __all__ = [
-    "AvgPool2dCache", "Conv2dCache", "CrossEntropyCache", "DropoutCache", "FlattenCache", "LinearCache", "MSECache",
-    "MaxPool2dCache", "ReluCache", "avg_pool2d_backward", "avg_pool2d_forward", "col2im", "conv2d_backward",
+    "AvgPool2dCache", "BinaryCrossEntropyCache", "Conv2dCache", "CrossEntropyCache", "DropoutCache", "FlattenCache", "LinearCache", "MSECache",
+    "MaxPool2dCache", "ReluCache", "avg_pool2d_backward", "avg_pool2d_forward",
+    "binary_cross_entropy_with_logits_backward", "binary_cross_entropy_with_logits_forward", "col2im", "conv2d_backward",
     "conv2d_forward", "cross_entropy_backward", "cross_entropy_forward", "dropout_backward", "dropout_forward",
     "flatten_backward", "flatten_forward", "im2col", "linear_backward", "linear_forward", "max_pool2d_backward",
     "max_pool2d_forward", "mse_backward", "mse_forward", "relu_backward", "relu_forward", "softmax",

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy and mean squared error, forward and backward, weighted by sample."""
+"""Softmax cross-entropy, binary cross-entropy and mean squared error, forward and backward, weighted by sample."""
 
 from math import prod
 from typing import NamedTuple
@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .arrays import as_float, as_floats, require_shape
+
+LOSSES = ("cross_entropy", "mse", "binary_cross_entropy_with_logits")
 
 
 class CrossEntropyCache(NamedTuple):
@@ -128,6 +130,21 @@ def cross_entropy_backward(cache):
     return dlogits
 
 
+class BinaryCrossEntropyCache(NamedTuple):
+    """What the binary cross-entropy's backward pass needs.
+
+    Attributes
+    ----------
+    error : array (N, K)
+        Probabilities less targets.
+    weights : array (N, 1)
+        Each sample's share of the loss, 1/N unless weighted.
+    """
+
+    error: np.ndarray
+    weights: np.ndarray
+
+
 class MSECache(NamedTuple):
     """What the mean squared error's backward pass needs.
 
@@ -175,13 +192,7 @@ def mse_forward(y, target, *, sample_weight=None):
     >>> loss, mse_backward(cache)
     (2.5, array([[ 1., -2.]]))
     """
-    y, target = as_floats(y=y, target=target)
-    if y.ndim == 2 and target.shape == y.shape[:1] and y.shape[1] == 1:
-        target = target[:, None]
-    if y.ndim == 0:
-        raise ValueError("y must be (N, ...), got a single number")
-    require_shape(target, y.shape, "target", f"as y {y.shape}")
-    weights = _shares(sample_weight, len(y), y.dtype)
+    y, target, weights = _compared(y, target, sample_weight, "y")
     with np.errstate(all="ignore"):
         error = y - target
         outputs = prod(y.shape[1:])
@@ -202,10 +213,65 @@ def mse_backward(cache):
     -------
     dy : array (N, K)
     """
-    error, weights = cache
-    outputs = error[0].size if len(error) else 1
+    return _shared_out(cache.error, cache.weights, 2)
+
+
+def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=None):
+    """The mean over outputs of ``-t log p - (1 - t) log(1 - p)``, p the logit's sigmoid; then over samples: several labels a sample.
+
+    logits (N, K), target (N, K), sample_weight (N,) -> loss, a float
+
+    Parameters
+    ----------
+    logits, target : array (N, K)
+        Of one shape; a target (N,) is taken for an output (N, 1). Targets are in [0, 1].
+    sample_weight : array (N,), optional
+        Not negative. If all are 0, so is the loss.
+
+    Returns
+    -------
+    loss : float
+        NaN for an empty batch.
+    cache : BinaryCrossEntropyCache
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, targets outside [0, 1] and negative weights.
+    TypeError
+        For arrays that are not real numbers or not of one precision.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, cache = binary_cross_entropy_with_logits_forward(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]))
+    >>> round(loss, 4), binary_cross_entropy_with_logits_backward(cache)
+    (0.6931, array([[ 0.25, -0.25]]))
+    """
+    logits, target, weights = _compared(logits, target, sample_weight, "logits")
+    if not ((target >= 0) & (target <= 1)).all():
+        raise ValueError("target must be in [0, 1]")
     with np.errstate(all="ignore"):
-        return error * (2 * weights / outputs).reshape((-1,) + (1,) * (error.ndim - 1)).astype(error.dtype)
+        small = np.exp(-abs(logits))  # of the sign that does not overflow
+        losses = (np.maximum(logits, 0) - target * logits + np.log1p(small)).reshape(len(logits), -1).mean(axis=1)
+        error = np.where(logits >= 0, 1, small) / (1 + small) - target
+        return _weighted_sum(losses, weights), BinaryCrossEntropyCache(error, weights)
+
+
+def binary_cross_entropy_with_logits_backward(cache):
+    """The probability less the target, times each sample's share of the loss, over the number of outputs.
+
+    -> dlogits (N, K)
+
+    Parameters
+    ----------
+    cache : BinaryCrossEntropyCache
+
+    Returns
+    -------
+    dlogits : array (N, K)
+    """
+    return _shared_out(cache.error, cache.weights, 1)
 
 
 def as_labels(labels, logits_shape):
@@ -229,6 +295,24 @@ def as_weights(sample_weight, N, dtype):
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")
     return weights
+
+
+def _compared(y, target, sample_weight, name):
+    """Outputs, targets of their shape, and each sample's share of the mean."""
+    y, target = as_floats(**{name: y, "target": target})
+    if y.ndim == 2 and target.shape == y.shape[:1] and y.shape[1] == 1:
+        target = target[:, None]
+    if y.ndim == 0:
+        raise ValueError(f"{name} must be (N, ...), got a single number")
+    require_shape(target, y.shape, "target", f"as {name} {y.shape}")
+    return y, target, _shares(sample_weight, len(y), y.dtype)
+
+
+def _shared_out(error, weights, factor):
+    """`error` times `factor`, each sample's share and that of an output."""
+    outputs = error[0].size if len(error) else 1
+    with np.errstate(all="ignore"):
+        return error * (factor * weights / outputs).reshape((-1,) + (1,) * (error.ndim - 1)).astype(error.dtype)
 
 
 def _shares(sample_weight, N, dtype):

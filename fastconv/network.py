@@ -68,6 +68,10 @@ class Sequential:
     def output_shape(self):
         return self.shapes[-1]
 
+    def __reduce__(self):
+        # Copies and pickles are built anew: `params` are views into one buffer.
+        return _rebuilt, (self.layers, self.input_shape, self.dtype.name, self.buffer.copy())
+
     def __repr__(self):
         layers = ", ".join(map(repr, self.layers))
         return f"Sequential([{layers}], input_shape={self.input_shape}, dtype={self.dtype.name!r})"
@@ -306,6 +310,12 @@ class Sequential:
         if x.shape[1:] != self.input_shape:
             raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, self.input_shape))})")
         return x
+
+
+def _rebuilt(layers, input_shape, dtype, buffer):
+    net = Sequential(layers, input_shape, random_state=0, dtype=dtype)
+    net.buffer[...] = buffer
+    return net
 
 
 def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):

@@ -1,6 +1,6 @@
 """SGD and Adam, as PyTorch's, on a network's flat buffer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -31,14 +31,30 @@ class _Optimizer:
             if name not in grads or np.shape(grads[name]) != param.shape:
                 raise ValueError(f"the gradient of {name} has shape {np.shape(grads.get(name))}, expected {param.shape}")
         flat = np.concatenate([np.ravel(grads[name]) for name in net.params]) if net.params else net.buffer.copy()
+        flat = flat.astype(net.dtype, copy=False)
         with np.errstate(all="ignore"):
-            self.update(net.buffer, flat.astype(net.dtype, copy=False), self.state(net))
+            if self.weight_decay and not self.decay_biases:
+                for name, place, _ in net._places:
+                    if name.endswith(".bias"):
+                        flat[place] -= self.weight_decay * net.buffer[place]
+            self.update(net.buffer, flat, self.state(net))
 
     def state(self, net):
         """This optimizer's state for `net`, made on the first call and kept as long as the network lives."""
         if net not in self._state:
             self._state[net] = self.first_state(net.buffer)
         return self._state[net]
+
+    def restore(self, net, state):
+        """Go on from `state`, which `state(net)` returned earlier, for this optimizer or for one of its kind."""
+        self._state[net] = state
+
+    def __getstate__(self):
+        """Settings only: the state belongs to networks that are elsewhere."""
+        return vars(self) | {"_state": WeakKeyDictionary()}
+
+    def __deepcopy__(self, memo):
+        return replace(self)
 
 
 @dataclass(eq=False)
@@ -55,6 +71,8 @@ class SGD(_Optimizer):
         Look ahead along the momentum, which must be above 0.
     weight_decay : float
         Times the parameter is added to its gradient.
+    decay_biases : bool
+        False: biases do not decay.
 
     Raises
     ------
@@ -71,6 +89,7 @@ class SGD(_Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    decay_biases: bool = field(default=True, repr=False)
     _state: WeakKeyDictionary = _memory()
 
     def __post_init__(self):
@@ -109,6 +128,8 @@ class Adam(_Optimizer):
     eps : float
     weight_decay : float
         Times the parameter is added to its gradient.
+    decay_biases : bool
+        False: biases do not decay.
 
     Raises
     ------
@@ -129,6 +150,7 @@ class Adam(_Optimizer):
     betas: tuple = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.0
+    decay_biases: bool = field(default=True, repr=False)
     _state: WeakKeyDictionary = _memory()
 
     def __post_init__(self):

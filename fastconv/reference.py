@@ -39,7 +39,7 @@ __all__ = [
     "linear_forward", "linear_backward",
     "softmax",
     "cross_entropy_forward", "cross_entropy_backward",
-    "mse_forward", "mse_backward",
+    "mse_forward", "mse_backward", "binary_cross_entropy_with_logits_forward", "binary_cross_entropy_with_logits_backward",
 ]  # fmt: skip
 
 # Too large is inf and inf - inf is nan, without a warning: as in compiled code.
@@ -881,3 +881,68 @@ def mse_backward(cache):
     for n, share in enumerate(cache.shares):
         dy[n] *= share
     return dy.astype(cache.y.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryCrossEntropyCache:
+    """What `binary_cross_entropy_with_logits_backward` needs of the forward pass."""
+
+    logits: np.ndarray  # (N, outputs)
+    target: np.ndarray  # (N, outputs)
+    shares: np.ndarray  # (N,) float64: what each sample counts for in the mean
+
+
+@_silent
+def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=None):
+    """Each output is a yes or no of its own: the mean of ``-t log p - (1 - t) log(1 - p)`` with ``p = 1 / (1 + exp(-logit))``.
+
+    logits (N, outputs), target (N, outputs), sample_weight (N,) -> loss, a float
+
+    Parameters
+    ----------
+    logits, target : arrays (N, outputs), of the same shape
+        Targets are 0, 1, or a probability between them.
+    sample_weight : array (N,), optional
+        The loss is ``sum(weight * l) / sum(weight)``: 0 if all weights are 0.
+
+    Returns
+    -------
+    loss : float
+        nan for an empty batch.
+    cache : BinaryCrossEntropyCache
+    """
+    logits, target = _float(logits), _float(target)
+    _expect("target", target.shape, logits.shape)
+    cache = BinaryCrossEntropyCache(logits, target, _shares(sample_weight, len(logits)))
+    z, t = _double(logits), _double(target)
+    outputs = prod(logits.shape[1:])
+    losses = np.zeros(len(logits))
+    for n in range(len(logits)):
+        for k in np.ndindex(logits.shape[1:]):
+            # log(1 + exp(z)) - t * z, written so that exp never overflows.
+            at = (n, *k)
+            losses[n] += (max(z[at], 0) if z[at] == z[at] else z[at]) - t[at] * z[at] + np.log1p(np.exp(-abs(z[at])))
+        losses[n] /= outputs
+    return _weighted_mean(losses, cache.shares), cache
+
+
+@_silent
+def binary_cross_entropy_with_logits_backward(cache):
+    """The probability less the target, shared out as the mean was taken.
+
+    -> dlogits (N, outputs)
+
+    ``d loss / d logits[n, k] = share[n] / outputs * (p[n, k] - target[n, k])``
+
+    Parameters
+    ----------
+    cache : BinaryCrossEntropyCache
+
+    Returns
+    -------
+    dlogits : array (N, outputs)
+    """
+    dlogits = (1 / (1 + np.exp(-_double(cache.logits))) - _double(cache.target)) / prod(cache.logits.shape[1:])
+    for n, share in enumerate(cache.shares):
+        dlogits[n] *= share
+    return dlogits.astype(cache.logits.dtype)

@@ -9,10 +9,9 @@ from . import functional
 from .arrays import as_float, require_shape
 from .geometry import integer
 from .jit import require_numba
-from .losses import as_labels, as_weights
+from .losses import LOSSES, as_labels, as_weights
 from .streams import DropoutStream
 
-LOSSES = ("cross_entropy", "mse")
 BACKENDS = ("loop", "im2col", "compiled")
 
 
@@ -60,14 +59,14 @@ def train(
     ----------
     net : Sequential
     X : array (n, C, H, W)
-    y : integer array (n,) for "cross_entropy", real array (n, K) or (n,) for "mse"
+    y : integer array (n,) for "cross_entropy", real array (n, K) or (n,) for the other losses
     epochs : int
         Passes over the data, at least 0.
     batch_size : int
         Samples a step, at least 1. Above n it is one batch; a last short batch is trained too.
     optimizer : SGD or Adam
         Its state stays from call to call for the same network.
-    loss : "cross_entropy" or "mse"
+    loss : "cross_entropy", "mse" or "binary_cross_entropy_with_logits"
     sample_weight : array (n,), optional
         Not negative, not all zero.
     validation : (X, y), optional
@@ -223,6 +222,8 @@ def _samples(net, X, y, loss, X_name, y_name):
     if y.shape == shape[:1] and shape[1:] == (1,):
         y = y[:, None]
     require_shape(y, shape, y_name, "as the network's output")
+    if loss == "binary_cross_entropy_with_logits" and not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(f"{y_name} must be in [0, 1] for {loss}")
     return X, y
 
 

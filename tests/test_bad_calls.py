@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fastconv import functional as fast
+from fastconv.losses import LOSSES
 
 X = np.arange(2 * 3 * 5 * 7, dtype=np.float64).reshape(2, 3, 5, 7)
 W = np.ones((4, 3, 2, 3))
@@ -60,6 +61,8 @@ TOO_LARGE = f"({MEMORY}|too big|between 0 and 2147483647|between 1 and 214748364
 FORWARD_DTYPE = "forward pass's dtype float64, got float32"
 
 # (function, arguments, options, exception, what its message says)
+BINARY = fast.binary_cross_entropy_with_logits_forward
+
 CALLS = [
     # im2col
     (fast.im2col, (X[0], 2), {}, ValueError, r"\(3, 5, 7\).*x\[None\]"),
@@ -266,7 +269,7 @@ CALLS = [
     (fast.cross_entropy_forward, (HUGE_ROWS, LABELS), {}, ValueError, MEMORY),
     *(
         (loss, (LOGITS, other), {"sample_weight": weight}, error, message)
-        for loss, other in ((fast.cross_entropy_forward, LABELS), (fast.mse_forward, LOGITS))
+        for loss, other in ((fast.cross_entropy_forward, LABELS), (fast.mse_forward, LOGITS), (BINARY, (LOGITS > 0.5) * 1.0))
         for weight, error, message in [
             ([1, 1, 1, 1, -1], ValueError, "sample_weight must be finite and not negative"),
             ([1, 1, 1, 1, np.nan], ValueError, "sample_weight must be finite and not negative"),
@@ -286,6 +289,11 @@ CALLS = [
     (fast.mse_forward, (LOGITS, f32(LOGITS)), {}, TypeError, f"{ONE_DTYPE} y float64, target float32"),
     (fast.mse_forward, (LOGITS, LOGITS.astype(complex)), {}, TypeError, f"target {REAL}"),
     (fast.mse_forward, (HUGE_ROWS, HUGE_ROWS), {}, ValueError, MEMORY),
+    (BINARY, (1.0, 1.0), {}, ValueError, "logits must be .*single number"),
+    (BINARY, (LOGITS, np.zeros((4, 3))), {}, ValueError, r"target has shape \(4, 3\), expected \(5, 3\)"),
+    (BINARY, (LOGITS, np.full((5, 3), 2.0)), {}, ValueError, r"target must be in \[0, 1\]"),
+    (BINARY, (LOGITS, np.full((5, 3), np.nan)), {}, ValueError, r"target must be in \[0, 1\]"),
+    (BINARY, (LOGITS, f32(LOGITS)), {}, TypeError, f"{ONE_DTYPE} logits float64, target float32"),
 ]  # fmt: skip
 
 
@@ -303,7 +311,7 @@ def test_bad_call(function, args, options, error, message):
 
 def test_every_function_is_called_badly():
     """All but those that take nothing but a cache."""
-    functions = {name for name in fast.__all__ if name.islower()} - {"cross_entropy_backward", "mse_backward"}
+    functions = {name for name in fast.__all__ if name.islower()} - {f"{loss}_backward" for loss in LOSSES}
     assert functions == {call[0].__name__ for call in CALLS}
 
 

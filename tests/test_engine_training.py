@@ -50,8 +50,13 @@ def networks(draw):
     return [*layers, Linear(draw(st.sampled_from([1, 3, 10])), draw(st.booleans()))], (C, H, W)
 
 
+LOSSES = ["cross_entropy", "mse", "binary_cross_entropy_with_logits"]
+
+
 def data(net, n, loss, rng):
     X = rng.normal(size=(n, *net.input_shape)).astype(np.float32)
+    if loss == "binary_cross_entropy_with_logits":
+        return X, rng.integers(2, size=(n, *net.output_shape)).astype(np.float32)
     if loss == "mse":
         return X, rng.normal(size=(n, *net.output_shape)).astype(np.float32)
     return X, rng.integers(net.output_shape[0], size=n)
@@ -75,7 +80,7 @@ def assert_same_training(layers, shape, make_optimizer, rtol=2e-4, **settings):
 
 
 @few
-@given(networks(), st.sampled_from(["cross_entropy", "mse"]), st.booleans(), st.sampled_from([1, 2, 3, 21]))
+@given(networks(), st.sampled_from(LOSSES), st.booleans(), st.sampled_from([1, 2, 3, 21]))
 def test_gradients_are_those_of_im2col(drawn, loss, weighted, n):
     layers, shape = drawn
     # One step of size 1 without momentum: what the weights moved by is the gradient.
@@ -91,7 +96,7 @@ LENET = [Conv2d(6, 3, padding=1), ReLU(), MaxPool2d(2), Conv2d(20, 3), ReLU(), A
 
 
 @pytest.mark.parametrize("make_optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("n, batch_size", [(150, 15), (12, 1)])
 def test_fifty_steps_are_those_of_im2col(make_optimizer, loss, n, batch_size):
     epochs = 2 if EXAMPLES < 10 else 5

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..doctor import cores
+from ..losses import LOSSES
 from ..optim import SGD
 from ..streams import mix
 from . import run
@@ -70,14 +71,15 @@ class Trainer:
         self.n_threads = _threads(n_threads, n_shards, work)
         self.memory = _Memory(self.plan, 2, n_shards, self.n_threads)
         layout = self.memory.layout
-        layout[run.SEED], layout[run.IS_MSE], layout[run.WEIGHTED] = (
+        layout[run.SEED], layout[run.LOSS], layout[run.WEIGHTED] = (
             int(mix(np.uint32(seed))),
-            loss == "mse",
+            LOSSES.index(loss),
             weights is not None,
         )
         flat = np.ascontiguousarray(X).reshape(len(X), -1)
-        targets = np.ascontiguousarray(y).reshape(len(X), -1) if loss == "mse" else _NO_TABLE
-        self.data = flat, _NO_INTS if loss == "mse" else y, targets, _NO_FLOATS if weights is None else weights
+        is_class = loss == "cross_entropy"
+        targets = _NO_TABLE if is_class else np.ascontiguousarray(y).reshape(len(X), -1)
+        self.data = flat, y if is_class else _NO_INTS, targets, _NO_FLOATS if weights is None else weights
         self.steps = np.zeros(2, np.int64)
         self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
 
@@ -106,9 +108,11 @@ class Trainer:
         # A piece of an update is worth sharing from about 5 us on.
         pieces = max(1, min(self.n_threads, memory.size // 2**14))
 
+        spared = self.plan.biases[: 0 if self.optimizer.decay_biases else None]
+
         def work(thread):
             run.run_steps(thread, pieces, memory.layout, programs, self.kernels, memory.mem, *self.data, orders, batch_size,
-                          first, stop, before, _numbers(self.optimizer), losses, sums, crew)  # fmt: skip
+                          first, stop, before, _numbers(self.optimizer), spared, losses, sums, crew)  # fmt: skip
 
         try:
             with np.errstate(all="ignore"):  # for the twin without the JIT

@@ -72,6 +72,8 @@ class Plan:
     forward, backward : int64 arrays (operations, COLUMNS)
     packed : int64 array (parameters,)
         Where each number of the network's flat buffer lies among the packed parameters.
+    biases : int64 array (layers, 2)
+        Where the biases of each layer begin and end there.
     n_packed, n_work : int
         Floats of the packed parameters, and of one thread's workspace.
     input, output : Image
@@ -80,7 +82,7 @@ class Plan:
     def __init__(self, net):
         self.n_work = 0
         self.n_packed = 0
-        self._forward, self._backward, self._packed = [], [], []
+        self._forward, self._backward, self._packed, self._biases = [], [], [], []
         self.output = None
         self.output = self.input = self._image(*net.input_shape)
         self._steps = list(self._parse(net))
@@ -96,6 +98,7 @@ class Plan:
             gradient = self._emit_backward(*self._steps[index], gradient, index > self.first, is_mask)
         self.forward, self.backward = _table(self._forward), _table(self._backward)
         self.packed = np.concatenate([*self._packed, np.zeros(0, np.int64)]).astype(np.int64)
+        self.biases = np.array(self._biases, np.int64).reshape(-1, 2)
         self.n_packed = _aligned(self.n_packed)
         self.multiply_adds = sum(layer.multiply_adds(shape) for layer, shape in zip(net.layers, net.shapes))
 
@@ -167,6 +170,7 @@ class Plan:
         if layer.bias:
             bias = self.n_packed
             self._packed.append(bias + np.arange(F))
+            self._biases.append((bias, bias + F))
             self.n_packed = _aligned(bias + F)
         return Conv(window, groups, x.C, F, weight, bias), x
 

@@ -3,7 +3,7 @@
 Each takes (mem, line, tile), as the product does: the flat memory, a line of the table, and the tile's context.
 """
 
-from math import log, sqrt
+from math import exp, log, log1p, sqrt
 
 import numpy as np
 
@@ -159,16 +159,39 @@ def mean_squares(mem, y, dy, C, pixels, targets, samples, shares, lanes):
     return total
 
 
+@_kernel
+def binary_cross_entropy(mem, y, dy, C, pixels, targets, samples, shares, lanes):
+    """Binary cross-entropy of a tile: dy = share / K * (sigmoid(y) - target), 0 in lanes without a sample; -> sum of share * loss."""
+    total = 0.0
+    K = C * pixels
+    for t in range(lanes):
+        loss = 0.0
+        for c in range(C):
+            for p in range(pixels):
+                at = (p * C + c) * lanes + t
+                mem[dy + at] = 0
+                if t < len(samples):
+                    z, target = mem[y + at], targets[samples[t], c * pixels + p]
+                    small = np.float32(exp(-abs(z)))
+                    probability = (np.float32(1) if z >= 0 else small) / (np.float32(1) + small)
+                    mem[dy + at] = (probability - target) * np.float32(shares[t] / K)
+                    loss += (np.float32(0) if z <= 0 else z) - target * z + log1p(small)
+        if t < len(samples) and shares[t] > 0:
+            total += loss / K * shares[t]
+    return total
+
+
 _BLOCK = 1024
 """Parameters of one round of an update: its gradients stay in the first-level cache while shards are added to them."""
 
 
 @_kernel
-def update(mem, start, stop, size, grads, shards, optimizer, steps):
+def update(mem, start, stop, size, grads, shards, optimizer, spared, steps):
     """One optimizer step on parameters [start, stop): the shards' gradients added in their order, then SGD or Adam.
 
     Parameters lie at 0, the optimizer's two states `size` and 2 * `size` further; `optimizer` is
-    (kind, lr, momentum, nesterov, weight decay) or (kind, lr, beta1, beta2, eps, weight decay).
+    (kind, lr, momentum, nesterov, weight decay) or (kind, lr, beta1, beta2, eps, weight decay). Parameters in the intervals `spared`
+    do not decay.
     """
     for first in range(start, stop, _BLOCK):
         last = min(first + _BLOCK, stop)
@@ -176,6 +199,10 @@ def update(mem, start, stop, size, grads, shards, optimizer, steps):
         dw = mem[grads + first : grads + last]
         for s in range(1, shards):
             _add(mem[grads + s * size + first : grads + s * size + last], dw)
+        decay = np.float32(optimizer[4] if optimizer[0] == 0 else optimizer[5])
+        for k in range(len(spared)):
+            for i in range(max(spared[k, 0], first), min(spared[k, 1], last)):
+                dw[i - first] -= decay * mem[i]
         if optimizer[0] == 0:
             _sgd(w, dw, one, optimizer)
         else:

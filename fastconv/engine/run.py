@@ -31,7 +31,7 @@ _kernel = kernel(key=FINGERPRINT)
     PIXELS_OUT,
     GRADIENT,
     SEED,
-    IS_MSE,
+    LOSS,
     WEIGHTED,
     SAMPLES,
 ) = range(16)
@@ -178,8 +178,10 @@ def _run_shard(
         _gather(mem, X, samples, tile, layout, places)
         run_lines(forward, kernels, mem, tile)
         y, dy = tile[r.WORK] + layout[OUTPUT], tile[r.WORK] + layout[GRADIENT]
-        if layout[IS_MSE]:
+        if layout[LOSS] == 1:
             loss += rows.mean_squares(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], targets, samples, shares, n)
+        elif layout[LOSS] == 2:
+            loss += rows.binary_cross_entropy(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], targets, samples, shares, n)
         else:
             loss += rows.cross_entropy(mem, y, dy, layout[C_OUT], layout[PIXELS_OUT], labels, samples, shares, n, scratch)
         run_lines(backward, kernels, mem, tile)
@@ -188,7 +190,7 @@ def _run_shard(
 
 @_kernel
 def run_steps(thread, pieces, layout, programs, kernels, mem, X, labels, targets, weights, orders, batch_size, first, stop,
-              steps, optimizer, losses, sums, crew):  # fmt: skip
+              steps, optimizer, spared, losses, sums, crew):  # fmt: skip
     """Steps `first` to `stop` of epochs over `orders`; step number s is number ``steps + s`` of this call and of the optimizer.
 
     Every thread runs this. A step has two phases: its shards, then the update in `pieces`. Who takes what is chance, what a shard holds
@@ -223,7 +225,7 @@ def run_steps(thread, pieces, layout, programs, kernels, mem, X, labels, targets
                 sums[epoch, 1] += total
             lines = size // 16
             begin, end = lines * task // pieces * 16, lines * (task + 1) // pieces * 16
-            rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, steps[1] + step + 1)
+            rows.update(mem, begin, end, size, layout[GRADS_AT], n_shards, optimizer, spared, steps[1] + step + 1)
         else:
             tile[r.SEED] = rows._mix(layout[SEED] ^ ((steps[0] + step) & 0xFFFFFFFF))
             tile[r.GRADS] = layout[GRADS_AT] + task * size
