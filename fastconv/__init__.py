@@ -11,8 +11,9 @@ _HOMES = {
     **dict.fromkeys(["train", "History"], "training"),
     **dict.fromkeys(["load_digits"], "data"),
     **dict.fromkeys(["ModelFileError"], "files"),
+    **dict.fromkeys(["ConvNetClassifier", "ConvNetRegressor"], "estimators"),
 }
-_MODULES = ("functional", "reference", "explain")
+_MODULES = ("functional", "reference", "explain", "estimators")
 
 __all__ = [*_HOMES]
 

@@ -20,13 +20,17 @@ ALTITUDE = {
         "data": 5,
         "training": 6,
         "files": 6,
+        "architecture": 4,
+        "shifts": 0,
+        "progress": 0,
+        "estimators": 7,
         "plots": 7,
         "doctor": 0,
         "cli": 8,
         "__main__": 9,
     },
 }
-ALLOWED = {"numba": {"jit"}, "sklearn": {"data"}, "matplotlib": {"plots"}}
+ALLOWED = {"numba": {"jit"}, "sklearn": {"data", "estimators"}, "matplotlib": {"plots"}}
 
 
 def _imports(path, top_only=False):

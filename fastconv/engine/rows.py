@@ -83,20 +83,32 @@ def _mix(h):
 @_kernel
 def dropout(mem, line, tile):
     """y = x / (1 - p) for the units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; backward is the same."""
-    x, y, pixels = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.NQ] * line[r.NP]
+    x, y, pixels, lanes = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT], line[r.NQ] * line[r.NP], line[r.WQ]
+    if tile[r.SEED] < 0:
+        size = pixels * line[r.XP]
+        mem[y : y + size] = mem[x : x + size]
+        return
     scale = np.float32(line[r.MANTISSA] * 2.0 ** line[r.EXPONENT])
-    predicts = tile[r.SEED] < 0
-    for t in range(line[r.WQ]):
-        sample = _mix(_mix(tile[r.SEED] ^ line[r.LAYER]) ^ (tile[r.START] + t))
-        for p in range(pixels):
-            for c in range(line[r.CHANNELS]):
-                at = p * line[r.XP] + c * line[r.XQ] + t
-                if predicts:
-                    mem[y + at] = mem[x + at]
-                elif _mix(sample ^ (c * pixels + p)) >> 8 >= line[r.THRESHOLD]:
-                    mem[y + at] = mem[x + at] * scale
-                else:
-                    mem[y + at] = 0
+    samples = np.empty(lanes, np.uint32)
+    for t in range(lanes):
+        samples[t] = _mix(_mix(tile[r.SEED] ^ line[r.LAYER]) ^ (tile[r.START] + t))
+    for p in range(pixels):
+        for c in range(line[r.CHANNELS]):
+            at, unit = p * line[r.XP] + c * line[r.XQ], np.uint32(c * pixels + p)
+            _drop(
+                mem[x + at : x + at + lanes], mem[y + at : y + at + lanes], samples, unit, np.uint32(line[r.THRESHOLD]), scale
+            )
+
+
+@_kernel
+def _drop(x, y, samples, unit, threshold, scale):
+    """A unit of each sample. In 32 bits and without a branch, so that it becomes vector code: as `_mix`, 2.4 times C's epoch."""
+    for t in range(len(samples)):
+        h = samples[t] ^ unit
+        h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D))
+        h = np.uint32((h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B))
+        value = x[t] * scale
+        y[t] = value if (h ^ (h >> np.uint32(16))) >> np.uint32(8) >= threshold else np.float32(0)
 
 
 @_kernel
