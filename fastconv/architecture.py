@@ -37,16 +37,17 @@ def is_picture(shape):
 def auto_layers(shape):
     """A good network, without its last Linear, for samples of `shape` (C, H, W).
 
-    Pictures: pairs of a 3x3 convolution and a pool until 8x8 or so is left, then two convolutions, and dropout. Small squares: a
-    convolution. One row: a hidden layer of 100 units, as scikit-learn's multi-layer perceptron has.
+    Pictures: a 3x3 convolution and a pool, again until less than 12x12 is left; for smaller ones two convolutions and a pool; then a
+    hidden layer, and dropout. Small squares: a convolution and a hidden layer. One row: a hidden layer of 100 units, as scikit-learn's multi-layer perceptron has.
     """
     if not is_picture(shape):
         kernel = tuple(min(size, 3) for size in shape[1:])
         convolution = [Conv2d(32, kernel, padding="same"), ReLU()] if min(shape[1:]) > 3 else []
         return [*convolution, Flatten(), Linear(100), ReLU()]
-    layers, filters, size = [], 16, shape[1:]
+    layers, filters, size = [], 32, shape[1:]
     while min(size) >= 12:
         layers += [Conv2d(filters, 3, padding="same"), ReLU(), MaxPool2d(2)]
-        filters, size = min(2 * filters, 64), tuple(side // 2 for side in size)
-    layers += [Conv2d(filters, 3, padding="same"), ReLU(), Conv2d(2 * filters, 3, padding="same"), ReLU(), MaxPool2d(2)]
-    return [*layers, Dropout(0.25), Flatten(), Linear(4 * filters), ReLU(), Dropout(0.5)]
+        filters, size = 64, tuple(side // 2 for side in size)
+    if not layers:
+        layers = [Conv2d(16, 3, padding="same"), ReLU(), Conv2d(32, 3, padding="same"), ReLU(), MaxPool2d(2)]
+    return [*layers, Dropout(0.25), Flatten(), Linear(2 * filters), ReLU(), Dropout(0.5)]

@@ -23,7 +23,7 @@ from .shifts import Shifts
 from .training import train
 
 FULL_BATCH = 64
-"""Samples a step with ``batch_size="auto"``; fewer samples are one batch."""
+"""Fewer samples than this are one batch with ``batch_size="auto"``."""
 
 _SHARED = """    layers : "auto" or list of layers
         Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the shape
@@ -36,7 +36,7 @@ _SHARED = """    layers : "auto" or list of layers
         validation score) has not improved for `n_iter_no_change` epochs.
     learning_rate_init : float
     batch_size : int or "auto"
-        Samples a step. "auto" is 64.
+        Samples a step. "auto" is 32, and all of them where there are fewer than 64.
     max_iter : int, optional
         Epochs at most. Without it 40 for pictures, 200 for anything smaller than 6x6.
     alpha : float
@@ -191,7 +191,7 @@ class _ConvNet(BaseEstimator):
 
     # --- fitting ---
 
-    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes=None):
+    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes="from y"):
         self._validate_params()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -221,7 +221,6 @@ class _ConvNet(BaseEstimator):
         self._dtype = np.float64 if len(rows) < FULL_BATCH and not is_picture(self.image_shape_) else np.float32
         self._measure(rows, weights)
         self._measure_target(target, weights)
-        self.n_outputs_ = self._count_outputs(target)
         layers = auto_layers(self.image_shape_) if isinstance(self.layers, str) else list(self.layers)
         body = Sequential(layers, self.image_shape_, random_state=0)
         flat = [] if len(body.output_shape) == 1 else [Flatten()]
@@ -235,7 +234,8 @@ class _ConvNet(BaseEstimator):
 
     def _run(self, rows, target, weights, held, epochs, incremental, keeps_count):
         images, target = self._images(rows), self._scaled_target(target)
-        size = min(FULL_BATCH if self.batch_size == "auto" else self.batch_size, len(rows))
+        auto = len(rows) if len(rows) < FULL_BATCH else 32
+        size = auto if self.batch_size == "auto" else min(self.batch_size, len(rows))
         optimizer = self._optimizer(size * (1.0 if weights is None else float(weights.mean())))
         pixels = self._shift()
         shifts = Shifts(images, pixels) if pixels else None
@@ -496,8 +496,8 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
         """
         logits = self._predicted(X).astype(np.float64)
         if self._loss == "cross_entropy":
-            return functional.softmax(logits).astype(self._dtype)
-        return np.exp(-np.logaddexp(0, -logits)).astype(self._dtype)
+            return functional.softmax(logits)
+        return np.exp(-np.logaddexp(0, -logits))
 
     def predict_log_proba(self, X):
         """The logarithm of `predict_proba`.
@@ -506,8 +506,8 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
         """
         logits = self._predicted(X).astype(np.float64)
         if self._loss == "cross_entropy":
-            return (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(self._dtype)
-        return -np.logaddexp(0, -logits).astype(self._dtype)
+            return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return -np.logaddexp(0, -logits)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -532,10 +532,15 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
             raise ValueError(f"y must be (n,) classes or (n, K) of 0 and 1, got shape {y.shape} with other values")
         if reset:
             self._is_multilabel = is_multilabel
-            if classes is not None:
-                _check_partial_fit_first_call(self, classes)
+            if is_multilabel:
+                self.classes_ = np.arange(y.shape[1])
+            elif isinstance(classes, str):
+                self.classes_ = np.unique(y)
             else:
-                self.classes_ = np.arange(y.shape[1]) if is_multilabel else np.unique(y)
+                if hasattr(self, "classes_"):
+                    del self.classes_
+                _check_partial_fit_first_call(self, classes)
+            self.n_outputs_ = len(self.classes_)
         elif is_multilabel != self._is_multilabel:
             raise ValueError(f"y has shape {y.shape}, which is not what {type(self).__name__} was fitted to")
         if is_multilabel:
@@ -554,7 +559,7 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
         if self.class_weight is not None:
             weights = weights * compute_sample_weight(self.class_weight, y)
         if not weights.any():
-            raise ValueError("sample_weight must not be all zero")
+            raise ValueError("class_weight leaves no sample a weight")
         return weights
 
     def _measure_target(self, target, weights):
@@ -562,9 +567,6 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
 
     def _scaled_target(self, target):
         return target.astype(self._dtype) if self._is_multilabel else target
-
-    def _count_outputs(self, target):
-        return len(self.classes_)
 
     def _decided(self, logits):
         if self._is_multilabel:
@@ -701,17 +703,16 @@ class ConvNetRegressor(RegressorMixin, _ConvNet):
         if reset:
             self._is_flat = y.ndim == 1
         y = np.asarray(y, np.float64).reshape(len(y), -1)
-        if not reset and y.shape[1] != self.n_outputs_:
+        if reset:
+            self.n_outputs_ = y.shape[1]
+        if y.shape[1] != self.n_outputs_:
             raise ValueError(f"y has {y.shape[1]} outputs, expected {self.n_outputs_}")
         return y
 
     def _weights(self, sample_weight, rows, y):
         if sample_weight is None:
             return None
-        weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        if not weights.any():
-            raise ValueError("sample_weight must not be all zero")
-        return weights
+        return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
 
     def _measure_target(self, target, weights):
         self.y_mean_ = np.average(target, axis=0, weights=weights)
@@ -723,9 +724,6 @@ class ConvNetRegressor(RegressorMixin, _ConvNet):
 
     def _unscaled(self, output):
         return output.astype(np.float64) * self.y_scale_ + self.y_mean_
-
-    def _count_outputs(self, target):
-        return target.shape[1]
 
     def _score(self, output, target, weights):
         return r2_score(target, self._unscaled(output), sample_weight=weights)

@@ -173,8 +173,8 @@ rows.work(mem, line, tile); print(mem[32:36])
     before = subprocess.run([sys.executable, "-c", code], **settings)
     source = tmp_path / "fastconv" / "engine" / "rows.py"
     text = source.read_text()
-    assert "mem[y + i] = 0 if mem[x + i] <= 0" in text
-    source.write_text(text.replace("mem[y + i] = 0 if mem[x + i] <= 0", "mem[y + i] = 7 if mem[x + i] <= 0"))
+    assert "y[i] = np.float32(0) if x[i] <= 0" in text
+    source.write_text(text.replace("y[i] = np.float32(0) if x[i] <= 0", "y[i] = np.float32(7) if x[i] <= 0"))
     after = subprocess.run([sys.executable, "-c", code], **settings)
     assert "0. 0. 0. 0." in before.stdout and "7. 7. 7. 7." in after.stdout, before.stderr + after.stderr
 

@@ -119,8 +119,8 @@ class Plan:
             x = self.output
             at += 1
             if isinstance(layer, (Conv2d, Linear)):
-                # A ReLU is folded in where a product comes next, or next after max pools: its dx applies the mask in passing.
-                later = [type(layer) for layer, _ in layers[at + 1 :] if type(layer) is not MaxPool2d]
+                # A ReLU is folded in where a product comes next, or next after max pools and dropout: its dx applies the mask in passing.
+                later = [type(layer) for layer, _ in layers[at + 1 :] if type(layer) not in (MaxPool2d, Dropout)]
                 fused = at < len(layers) and type(layers[at][0]) is ReLU and bool(later) and later[0] in (Conv2d, Linear)
                 at += fused
                 conv, x = self._conv(layer, shape, x)
@@ -151,7 +151,7 @@ class Plan:
                     kind = r.DROPOUT
                 self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, **what})
             yield type(layer), what, x, y, masked
-            masked &= isinstance(layer, MaxPool2d)
+            masked &= isinstance(layer, (MaxPool2d, Dropout))
 
     def _conv(self, layer, shape, x):
         """The Conv of a layer, its parameters laid out and packed; x as it sees it."""

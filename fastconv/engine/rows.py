@@ -27,8 +27,13 @@ def relu(mem, line, tile):
     """y = max(x, 0); a NaN stays."""
     size = line[r.CHANNELS] * line[r.NQ] * line[r.NP] * T
     x, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.OUT]
-    for i in range(size):
-        mem[y + i] = 0 if mem[x + i] <= 0 else mem[x + i]
+    _relu(mem[x : x + size], mem[y : y + size])
+
+
+@_kernel
+def _relu(x, y):
+    for i in range(len(x)):
+        y[i] = np.float32(0) if x[i] <= 0 else x[i]
 
 
 @_kernel
@@ -36,9 +41,13 @@ def relu_back(mem, line, tile):
     """dx = dy where y is above 0, in place."""
     size = line[r.CHANNELS] * line[r.NQ] * line[r.NP] * T
     dy, y = tile[r.WORK] + line[r.X], tile[r.WORK] + line[r.MASK]
-    for i in range(size):
-        if mem[y + i] <= 0:
-            mem[dy + i] = 0
+    _relu_back(mem[dy : dy + size], mem[y : y + size])
+
+
+@_kernel
+def _relu_back(dy, y):
+    for i in range(len(y)):
+        dy[i] = np.float32(0) if y[i] <= 0 else dy[i]
 
 
 @_kernel

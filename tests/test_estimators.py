@@ -1,0 +1,297 @@
+"""The estimators: scikit-learn's own checks, and what they promise beyond."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastconv import Conv2d, ConvNetClassifier, ConvNetRegressor, Flatten, Linear, MaxPool2d, ReLU, functional
+from fastconv.architecture import auto_layers, sample_shape
+from fastconv.network import Sequential
+from fastconv.progress import progress
+from fastconv.shifts import Shifts
+
+X, Y = load_digits(return_X_y=True)
+SMALL = [Conv2d(4, 3), ReLU(), MaxPool2d(2)]
+
+
+@parametrize_with_checks([ConvNetClassifier(), ConvNetRegressor()])
+def test_scikit_learns_checks(estimator, check):
+    with np.errstate(all="ignore"):
+        check(estimator)
+
+
+def quick(cls=ConvNetClassifier, **settings):
+    return cls(SMALL, **{"max_iter": 3, "random_state": 0} | settings)
+
+
+def test_the_digits_are_learnt():
+    model = ConvNetClassifier(random_state=0, max_iter=15).fit(X[:1400], Y[:1400])
+    assert model.score(X[1400:], Y[1400:]) > 0.93
+    assert model.n_iter_ == len(model.loss_curve_) == 15 and model.loss_ == model.loss_curve_[-1] and model.t_ == 15 * 1400
+    probabilities = model.predict_proba(X[1400:])
+    assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert_allclose(np.exp(model.predict_log_proba(X[1400:])), probabilities, rtol=1e-5, atol=1e-30)
+    assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X[1400:]))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8)])
+def test_rows_and_images_are_the_same_data(shape):
+    images = X.reshape(-1, *shape)
+    flat = quick().fit(X[:200], Y[:200])
+    found = quick().fit(images[:200], Y[:200])
+    assert found.image_shape_ == flat.image_shape_ == (1, 8, 8) and found.n_features_in_ == 64
+    assert_array_equal(found.predict_proba(images), flat.predict_proba(X))
+    assert_array_equal(found.predict_proba(X), flat.predict_proba(images))
+    with pytest.raises(ValueError, match=r"images of shape \(1, 4, 16\).*\(1, 8, 8\)"):
+        found.predict(X.reshape(-1, 4, 16))
+
+
+def test_images_that_are_not_square_have_channels():
+    rng = np.random.default_rng(0)
+    images = rng.random((50, 3, 9, 7))
+    model = quick(image_shape=(3, 9, 7)).fit(images.reshape(50, -1), np.arange(50) % 2)
+    assert_array_equal(model.predict_proba(images), quick().fit(images, np.arange(50) % 2).predict_proba(images))
+    with pytest.raises(ValueError, match=r"image_shape \(3, 9, 8\) has 216 pixels, X has 189 features"):
+        quick(image_shape=(3, 9, 8)).fit(images.reshape(50, -1), np.arange(50) % 2)
+    with pytest.raises(ValueError, match=r"images of shape \(3, 9, 7\), image_shape is \(3, 7, 9\)"):
+        quick(image_shape=(3, 7, 9)).fit(images, np.arange(50) % 2)
+    with pytest.raises(ValueError, match="image_shape must be"):
+        quick(image_shape=(189,)).fit(images, np.arange(50) % 2)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (1, 1, 7), (1, 2, 2), (1, 5, 5), (1, 6, 6), (3, 12, 10), (1, 28, 28), (3, 64, 100), (1, 1, 300)]
+)
+def test_an_automatic_network_suits_every_shape(shape):
+    net = Sequential([*auto_layers(shape), Linear(3)], shape, random_state=0)
+    assert net.predict(np.zeros((2, *shape), np.float32)).shape == (2, 3)
+    assert len(net.buffer) < 2e6
+
+
+def test_shapes_of_rows():
+    assert [sample_shape(n) for n in (1, 9, 10, 64)] == [(1, 1, 1), (1, 3, 3), (1, 1, 10), (1, 8, 8)]
+    assert sample_shape(12, (3, 4)) == (1, 3, 4) and sample_shape(24, [2, 3, 4]) == (2, 3, 4)
+
+
+def test_a_data_frame_keeps_its_names():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X[:100], columns=[f"pixel {i}" for i in range(64)])
+    model = quick().fit(frame, Y[:100])
+    assert list(model.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame[frame.columns[::-1]])
+
+
+def test_weights_count_as_repetitions():
+    rng = np.random.default_rng(0)
+    rows, classes, weights = rng.random((20, 12)), rng.integers(3, size=20), rng.integers(3, size=20)
+    a = ConvNetClassifier(random_state=0).fit(rows, classes, weights)
+    b = ConvNetClassifier(random_state=0).fit(np.repeat(rows, weights, axis=0), np.repeat(classes, weights))
+    assert_allclose(a.predict_proba(rows), b.predict_proba(rows), rtol=1e-9)
+    assert a.score(rows, classes, weights) == pytest.approx(np.average(a.predict(rows) == classes, weights=weights))
+    with pytest.raises(ValueError, match="non-zero"):
+        ConvNetClassifier().fit(rows, classes, np.zeros(20))
+    with pytest.raises(ValueError, match="[Nn]egative"):
+        ConvNetClassifier().fit(rows, classes, -weights)
+
+
+def test_class_weights_multiply_sample_weights():
+    few = np.r_[0:150, np.flatnonzero(Y == 8)]
+    weights = np.where(Y[few] == 8, 3.0, 1.0)
+    a = quick(class_weight={8: 3}).fit(X[few], Y[few])
+    b = quick().fit(X[few], Y[few], weights)
+    assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    count = np.bincount(Y[few])[Y[few]]
+    c = quick(class_weight="balanced").fit(X[few], Y[few])
+    assert_allclose(
+        c.predict_proba(X), quick().fit(X[few], Y[few], len(few) / 10 / count).predict_proba(X), rtol=1e-4, atol=1e-7
+    )
+
+
+def test_early_stopping_restores_the_best_weights():
+    model = quick(early_stopping=True, max_iter=30, n_iter_no_change=2, learning_rate_init=0.03)
+    model.fit(X[:600], Y[:600], X_val=X[600:800], y_val=Y[600:800])
+    assert model.n_iter_ < 30 and model.best_loss_ is None
+    assert len(model.validation_scores_) == len(model.validation_loss_curve_) == model.n_iter_
+    assert model.best_validation_score_ == max(model.validation_scores_) == model.score(X[600:800], Y[600:800])
+    assert (
+        model.validation_scores_[-1] < model.best_validation_score_ or np.argmax(model.validation_scores_) < model.n_iter_ - 1
+    )
+    held = quick(early_stopping=True, max_iter=2).fit(X[:200], Y[:200])
+    assert len(held.validation_scores_) == 2 and held.t_ == 2 * 180
+    with pytest.raises(ValueError, match="increase validation_fraction"):
+        quick(ConvNetRegressor, early_stopping=True, validation_fraction=0.01).fit(X[:90], Y[:90])
+
+
+def test_a_validation_set_is_measured_without_early_stopping():
+    model = quick(average=False).fit(X[:200], Y[:200], X_val=X[200:300], y_val=Y[200:300])
+    logits = model.network_.predict(model._images(X[200:300]))
+    assert model.validation_loss_curve_[-1] == pytest.approx(functional.cross_entropy_forward(logits, Y[200:300])[0])
+    assert model.validation_scores_[-1] == model.score(X[200:300], Y[200:300])
+    plain = quick(average=False).fit(X[:200], Y[:200])
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="go together"):
+        quick().fit(X[:200], Y[:200], X_val=X[:2])
+
+
+def test_training_that_no_longer_improves_ends():
+    assert quick(max_iter=50, tol=10.0, n_iter_no_change=4).fit(X[:100], Y[:100]).n_iter_ == 6
+    adaptive = quick(max_iter=50, tol=10.0, n_iter_no_change=4, learning_rate="adaptive", solver="sgd").fit(X[:100], Y[:100])
+    assert adaptive.n_iter_ > 20 and adaptive._lr < 1e-5
+
+
+def test_partial_fit_goes_on_and_fit_begins_anew():
+    a = quick(max_iter=4, shuffle=False, augment=None, average=False)
+    b = clone(a).fit(X[:300], Y[:300])
+    for k in range(4):
+        a.partial_fit(X[:300], Y[:300], classes=np.arange(10) if k == 0 else None)
+    assert_array_equal(a.predict_proba(X), b.predict_proba(X))
+    assert a.n_iter_ == 4 and len(a.loss_curve_) == 4
+    with pytest.raises(ValueError, match="classes"):
+        quick().partial_fit(X[:300], Y[:300])
+    with pytest.raises(ValueError, match=r"classes \[11\]"):
+        a.partial_fit(X[:2], [3, 11])
+    with pytest.raises(ValueError, match="early_stopping"):
+        quick(early_stopping=True).partial_fit(X[:300], Y[:300], classes=np.arange(10))
+
+
+def test_warm_start_goes_on():
+    settings = {"augment": None, "shuffle": False, "average": False}
+    warm = quick(max_iter=2, warm_start=True, **settings).fit(X[:300], Y[:300]).fit(X[:300], Y[:300])
+    assert_array_equal(warm.predict_proba(X), quick(max_iter=4, **settings).fit(X[:300], Y[:300]).predict_proba(X))
+    assert warm.n_iter_ == 2 and len(warm.loss_curve_) == 4
+
+
+@pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy], ids=["pickle", "deepcopy"])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_a_copy_predicts_and_goes_on_alike(copied, solver):
+    model = quick(solver=solver).partial_fit(X[:300], Y[:300], classes=np.arange(10))
+    again = copied(model)
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    for m in (model, again):
+        m.partial_fit(X[:300], Y[:300])
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    again.network_.params["0.weight"][...] = 0
+    assert not np.array_equal(again.predict_proba(X), model.predict_proba(X))  # views of its own
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_searches_in_processes_and_threads_are_bit_equal_to_serial_ones(backend):
+    from joblib import parallel_backend
+
+    def search(n_jobs):
+        return GridSearchCV(quick(), {"learning_rate_init": [1e-3, 1e-2]}, cv=2, n_jobs=n_jobs).fit(X[:200], Y[:200])
+
+    serial = search(1)
+    with parallel_backend(backend):
+        parallel = search(2)
+    assert_array_equal(parallel.cv_results_["mean_test_score"], serial.cv_results_["mean_test_score"])
+    assert_array_equal(parallel.predict_proba(X), serial.predict_proba(X))
+
+
+def test_in_a_pipeline():
+    pipeline = make_pipeline(FunctionTransformer(np.sqrt), quick(max_iter=8, learning_rate_init=0.01, augment=None))
+    assert cross_val_score(pipeline, X[:600], Y[:600], cv=2).mean() > 0.7
+
+
+def test_several_labels():
+    labels = np.stack([Y % 2, Y > 4, Y == 3], axis=1).astype(int)
+    model = quick(max_iter=15, learning_rate_init=0.01).fit(X[:1000], labels[:1000])
+    assert_array_equal(model.predict(X).shape, labels.shape)
+    assert_array_equal(model.predict(X), model.predict_proba(X) > 0.5)
+    assert (model.predict(X[1000:]) == labels[1000:]).mean() > 0.85 and model.out_activation_ == "logistic"
+    assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"y must be \(n,\) classes or \(n, K\)|not supported|Unknown label"):
+        quick().fit(X[:10], np.arange(20).reshape(10, 2))
+
+
+def test_the_penalty_is_on_weights_divided_by_the_batch():
+    from fastconv import Adam, train
+
+    model = ConvNetClassifier(
+        [Flatten(), Linear(5), ReLU()], alpha=3.0, max_iter=2, shuffle=False, average=False, random_state=0
+    )
+    model.fit(X[:100, :12], Y[:100] % 2, np.linspace(1, 2, 100))
+    assert abs(model.network_.buffer).max() < 1
+    net = Sequential(
+        model.network_.layers, (1, 1, 12), random_state=np.random.default_rng(np.random.RandomState(0).randint(2**31 - 1))
+    )
+    images = model._images(X[:100, :12])
+    optimizer = Adam(1e-3, weight_decay=3.0 / (32 * 1.5), decay_biases=False)
+    train(
+        net,
+        images,
+        Y[:100] % 2,
+        epochs=2,
+        batch_size=32,
+        optimizer=optimizer,
+        shuffle=False,
+        sample_weight=np.linspace(1, 2, 100),
+    )
+    assert_allclose(net.buffer, model.network_.buffer, rtol=1e-5, atol=1e-7)
+
+
+def test_numbers_from_images():
+    rng = np.random.default_rng(0)
+    images = rng.random((400, 8, 8))
+    y = np.stack([images[:, :4].sum(axis=(1, 2)), 100 - images[:, :, :4].sum(axis=(1, 2))], axis=1)
+    model = ConvNetRegressor([Conv2d(4, 3), ReLU()], augment=None, max_iter=60, learning_rate_init=0.005, random_state=0)
+    model.fit(images[:300], y[:300], X_val=images[300:], y_val=y[300:])
+    assert model.predict(images[300:]).shape == (100, 2) and model.score(images[300:], y[300:]) > 0.9
+    assert model.validation_scores_[0] < model.validation_scores_[-1]
+    one = clone(model).fit(images[:300], y[:300, 0])
+    assert one.predict(images).shape == (400,) and one.score(images[300:], y[300:, 0]) > 0.9
+
+
+def test_shifts_move_images_over_background():
+    images = np.zeros((300, 2, 5, 4), np.float32)
+    images[:, :, 2, 1] = 1 + np.arange(300)[:, None]
+    shifted = Shifts(images, 1).draw(np.random.default_rng(0))
+    assert_array_equal(shifted.sum(axis=(2, 3)), images.sum(axis=(2, 3)))
+    rows, columns = np.nonzero(shifted[:, 0].any(axis=0))
+    assert set(rows) == {1, 2, 3} and set(columns) == {0, 1, 2}
+    assert_array_equal(shifted[:, 0] > 0, shifted[:, 1] > 0)  # all channels together
+
+
+def test_unfitted_and_wrong_parameters_say_so():
+    with pytest.raises(NotFittedError):
+        quick().predict(X)
+    with pytest.raises(ValueError, match="solver"):
+        quick(solver="lbfgs").fit(X, Y)
+    with pytest.raises(ValueError, match="layers"):
+        ConvNetClassifier("deep").fit(X, Y)
+    with pytest.raises(ValueError, match="Flatten"):
+        ConvNetClassifier([Linear(3)]).fit(X, Y)
+
+
+def test_the_html_shows_the_network():
+    model = quick().fit(X[:100], Y[:100])
+    assert "4 x 6 x 6" in model._repr_html_() or "(4, 6, 6)" in model._repr_html_()
+    assert "<details><summary>Network" not in quick()._repr_html_()
+
+
+def test_progress_is_lines_elsewhere_and_a_bar_on_a_terminal(capsys):
+    quick(verbose=True).fit(X[:100], Y[:100], X_val=X[:10], y_val=Y[:10])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and lines[2].startswith("epoch 3/3  loss") and "score" in lines[0]
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    with progress(2, file=terminal) as report:
+        report("loss 1.0")
+        report("loss 0.5")
+    assert "2/2" in terminal.getvalue() and "loss 0.5" in terminal.getvalue()
