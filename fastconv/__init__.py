@@ -11,6 +11,7 @@ _HOMES = {
     **dict.fromkeys(["train", "History"], "training"),
     **dict.fromkeys(["load_digits"], "data"),
     **dict.fromkeys(["ModelFileError"], "files"),
+    **dict.fromkeys(["TrainingCurveDisplay", "FilterDisplay"], "plots"),
     **dict.fromkeys(["ConvNetClassifier", "ConvNetRegressor"], "estimators"),
 }
 _MODULES = ("functional", "reference", "explain", "estimators")

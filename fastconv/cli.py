@@ -1,8 +1,10 @@
 """The `fastconv` command. A subcommand is a function of its options, and an entry in `_parser`."""
 
 import argparse
+import csv
 import json
 import sys
+import time
 
 
 def main(arguments=None):
@@ -13,8 +15,11 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("fastconv: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"fastconv: {error}", file=sys.stderr)
+    except BrokenPipeError:  # `fastconv predict ... | head`
+        sys.stderr.close()
+        return 0
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
+        print(f"fastconv: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
 
@@ -22,23 +27,167 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train on digits, a .npz or a .csv file")
+    train.add_argument(
+        "data", metavar="DATA", help='"digits", a .npz file with arrays X and y, or a .csv file with named columns'
+    )
+    train.add_argument("--target", metavar="NAME", help="the column or array to predict (default: y, target, label or class)")
+    train.add_argument("--regression", action="store_true", help="predict numbers, not classes")
+    train.add_argument("--image-shape", metavar="CxHxW", type=_shape, help="of a flat row, such as 28x28 or 3x32x32")
+    train.add_argument("--epochs", type=_positive, help="default: 40 for pictures, 200 for anything smaller")
+    train.add_argument("--batch-size", type=_positive)
+    train.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam (default: 0.001)")
+    train.add_argument("--test-size", type=float, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")
+    train.add_argument("--seed", type=int, default=0, help="of the split, the first weights and the order")
+    train.add_argument("--save", metavar="FILE", help="the trained model, a .safetensors file")
+    train.set_defaults(run=_train)
+
+    predict = commands.add_parser("predict", help="predict with a saved model")
+    predict.add_argument("model", metavar="MODEL", help="a .safetensors file of `fastconv train`")
+    predict.add_argument("data", metavar="DATA", help="as for train; targets are not needed")
+    predict.add_argument("--target", metavar="NAME", help="the column or array to leave out")
+    predict.add_argument("--proba", action="store_true", help="probabilities of the classes")
+    predict.set_defaults(run=_predict)
+
+    export = commands.add_parser("export", help="write a saved model as ONNX")
+    export.add_argument("model", metavar="MODEL", help="a .safetensors file")
+    export.add_argument("output", metavar="FILE.onnx")
+    export.set_defaults(run=_export)
+
     doctor = commands.add_parser("doctor", help="what was found on this machine")
     doctor.add_argument("--warm", action="store_true", help="compile everything ahead")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+    for command in (train, predict, export, doctor):
+        command.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _train(options):
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    from .estimators import ConvNetClassifier, ConvNetRegressor
+    from .tables import read_data
+
+    X, y, names = read_data(options.data, options.target)
+    if y is None:
+        raise ValueError(f"{options.data}: nothing to predict; name it with --target")
+    stratify = None if options.regression or np.unique(y, return_counts=True)[1].min() < 2 else y
+    parts = train_test_split(np.arange(len(X)), test_size=options.test_size, random_state=options.seed, stratify=stratify)
+    kind = ConvNetRegressor if options.regression else ConvNetClassifier
+    model = kind(
+        image_shape=options.image_shape, max_iter=options.epochs, batch_size=options.batch_size or "auto",
+        learning_rate_init=options.lr, random_state=options.seed, verbose=not options.json,
+    )  # fmt: skip
+    training, test = parts
+    start = time.perf_counter()
+    model.fit(X[training], y[training], X_val=X[test], y_val=y[test])
+    seconds = time.perf_counter() - start
+    found = {
+        "model": options.save,
+        "estimator": type(model).__name__,
+        "image_shape": model.image_shape_,
+        "samples": len(training),
+        "epochs": model.n_iter_,
+        "train_seconds": seconds,
+        "test_samples": len(test),
+        "test_r2" if options.regression else "test_accuracy": float(model.score(X[test], y[test])),
+    }
+    if options.save:
+        if names is not None:
+            model.feature_names_in_ = np.array(names, object)
+        model.save(options.save)
+    _print(found, options.json)
+
+
+def _predict(options):
+    import numpy as np
+
+    from .tables import read_data
+
+    model = _load_estimator(options.model)
+    X, _, names = read_data(options.data, options.target)
+    expected = getattr(model, "feature_names_in_", None)
+    if names is not None and expected is not None:
+        missing = [name for name in expected if name not in names]
+        if missing:
+            raise ValueError(f"{options.data}: no column {missing[0]!r}, which {options.model} was trained with")
+        X = X[:, [names.index(name) for name in expected]]
+    if expected is not None:
+        del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
+    if options.proba and not hasattr(model, "classes_"):
+        raise ValueError(f"{options.model} predicts numbers; --proba is for classes")
+    found = (model.predict_proba if options.proba else model.predict)(X)
+    rows = np.reshape(found, (len(found), -1))
+    columns = [f"prediction {k}" for k in range(rows.shape[1])] if found.ndim == 2 else ["prediction"]
+    if options.proba:
+        columns = [f"p({c})" for c in model.classes_.tolist()]
+    if options.json:
+        print(json.dumps({"columns": columns, "predictions": found.tolist()}))
+        return
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows.tolist())
+
+
+def _export(options):
+    from .files import load_model
+    from .network import Sequential
+
+    kind = _kind(load_model(options.model)[1], options.model)
+    (Sequential.load(options.model) if kind is None else kind.load(options.model)).to_onnx(options.output)
+    _print({"model": options.model, "onnx": options.output}, options.json)
 
 
 def _doctor(options):
     from .doctor import examine, warm
 
     seconds = warm() if options.warm else None
-    found = examine() | ({"compiled in": f"{seconds:.1f} s"} if options.warm else {})
-    if options.json:
+    _print(examine() | ({"compiled in": f"{seconds:.1f} s"} if options.warm else {}), options.json)
+
+
+def _kind(described, path):
+    """The estimator class of a file's description, None for a bare network."""
+    from . import estimators
+
+    kinds = {kind.__name__: kind for kind in (estimators.ConvNetClassifier, estimators.ConvNetRegressor)}
+    if described is not None and described.get("class") not in kinds:
+        raise ValueError(f"{path}: it holds {described.get('class')!r}, expected one of {', '.join(kinds)}")
+    return None if described is None else kinds[described["class"]]
+
+
+def _load_estimator(path):
+    from .files import load_model
+
+    kind = _kind(load_model(path)[1], path)
+    if kind is None:
+        raise ValueError(f"{path} holds a network without preprocessing and classes; train one with `fastconv train --save`")
+    return kind.load(path)
+
+
+def _print(found, as_json):
+    if as_json:
         print(json.dumps(found, indent=1))
         return
     for name, value in found.items():
-        print(f"{name:<14} {value}")
+        if value is not None:
+            print(f"{name:<14} {f'{value:.4f}' if isinstance(value, float) else value}")
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+def _shape(text):
+    try:
+        return tuple(_positive(size) for size in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must look like 28x28 or 3x32x32, got {text}") from None
 
 
 if __name__ == "__main__":

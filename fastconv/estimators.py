@@ -1,6 +1,7 @@
 """Convolutional networks as scikit-learn estimators: `ConvNetClassifier` and `ConvNetRegressor`."""
 
 from html import escape
+from math import prod
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from . import functional
 from .architecture import auto_layers, is_picture, sample_shape
+from .files import ModelFileError, build_layers, describe_layers, load_model, save_model
 from .layers import Flatten, Linear
 from .network import Sequential
 from .optim import SGD, Adam
@@ -143,6 +145,110 @@ class _ConvNet(BaseEstimator):
             html += f"<details><summary>Network</summary><pre>{escape(self.network_.summary())}</pre></details>"
         return html
 
+    # --- files ---
+
+    def save(self, path):
+        """Write the fitted estimator to a .safetensors file: weights under PyTorch's names, and what it takes to predict.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an older one is then as it was.
+        """
+        check_is_fitted(self, "network_")
+        save_model(self.network_, path, self._description())
+
+    @classmethod
+    def load(cls, path):
+        """Read an estimator that `save` wrote; no code is run and nothing damaged loads.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        The class it is called on.
+
+        Raises
+        ------
+        ModelFileError
+            Whatever is wrong with the file.
+        FileNotFoundError
+            If there is none.
+        """
+        net, described = load_model(path)
+        try:
+            if described is None or described["class"] != cls.__name__:
+                raise ModelFileError(
+                    f"it holds {'a network' if described is None else described['class']}, not a {cls.__name__}"
+                )
+            return cls._restored(net, described)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ModelFileError(f"{path}: the header does not describe a {cls.__name__}: {error!r}") from None
+
+    def to_onnx(self, path):
+        """Write the fitted estimator, preprocessing included, as an ONNX model: input "X" (n, features) of float32, any n.
+
+        A classifier's outputs are "label" and "probabilities", a regressor's is "variable".
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ImportError
+            Without the onnx package.
+        """
+        from .export import estimator_model, write_model
+
+        check_is_fitted(self, "network_")
+        write_model(estimator_model(self), path)
+
+    def _description(self):
+        """What a file says of the estimator, as JSON: parameters that are plain values, preprocessing, names, and the target."""
+        plain = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
+        if not isinstance(self.layers, str):
+            plain["layers"] = describe_layers(self.layers)
+        return {
+            "class": type(self).__name__,
+            "params": plain,
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "n_features": self.n_features_in_,
+            "feature_names": getattr(self, "feature_names_in_", np.array([])).tolist(),
+            **self._describe_target(),
+        }
+
+    @classmethod
+    def _restored(cls, net, described):
+        params = dict(described["params"])
+        if not isinstance(params.get("layers", "auto"), str):
+            params["layers"] = build_layers(params["layers"])
+        if params.get("image_shape") is not None:
+            params["image_shape"] = tuple(params["image_shape"])
+        self = cls(**params)
+        self.network_, self.image_shape_, self._dtype = net, net.input_shape, net.dtype.type
+        self.n_features_in_, self.n_layers_ = _expect(described["n_features"], int), len(net.layers) + 1
+        self.mean_, self.scale_ = _expect(described["mean"], float), _expect(described["scale"], float)
+        if prod(net.input_shape) != self.n_features_in_:
+            raise ModelFileError(f"{self.n_features_in_} features for images {net.input_shape}")
+        if described["feature_names"]:
+            self.feature_names_in_ = np.array([_expect(name, str) for name in described["feature_names"]], object)
+        self._restore_target(described)
+        if net.output_shape != (self.n_outputs_,):
+            raise ModelFileError(f"{self.n_outputs_} outputs for a network that returns {net.output_shape}")
+        self._rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        self._forget()
+        return self
+
     # --- data ---
 
     def _rows(self, X, y="no_validation", reset=False, **checks):
@@ -228,7 +334,11 @@ class _ConvNet(BaseEstimator):
             [*layers, *flat, Linear(self.n_outputs_)], self.image_shape_, random_state=self._rng, dtype=self._dtype
         )
         self.n_layers_ = len(self.network_.layers) + 1
-        self.t_, self._state, self._lr = 0, None, self.learning_rate_init
+        self._forget()
+
+    def _forget(self):
+        """Nothing is recorded yet, and the optimizer knows nothing."""
+        self.t_, self.n_iter_, self._state, self._lr = 0, 0, None, self.learning_rate_init
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
         self.loss_, self.best_loss_, self.best_validation_score_ = np.inf, np.inf, None
 
@@ -308,6 +418,18 @@ class _ConvNet(BaseEstimator):
         """The network's output for X, before anything is made of it."""
         check_is_fitted(self, "network_")
         return self.network_.predict(self._images(self._rows(X)), n_threads=self.n_threads)
+
+
+def _is_plain(value):
+    if isinstance(value, (tuple, list)):
+        return all(isinstance(part, int) for part in value)
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _expect(value, kind):
+    if type(value) is not kind:
+        raise ModelFileError(f"{value!r} is not of type {kind.__name__}")
+    return value
 
 
 class _Watch:
@@ -565,6 +687,26 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
     def _measure_target(self, target, weights):
         pass
 
+    def _describe_target(self):
+        kind = self.classes_.dtype.kind
+        if kind not in "biufUO" or not all(isinstance(c, (bool, int, float, str)) for c in self.classes_.tolist()):
+            raise TypeError(f"classes of {self.classes_.dtype} cannot be saved, only numbers and text")
+        return {
+            "classes": self.classes_.tolist(),
+            "classes_dtype": self.classes_.dtype.str,
+            "is_multilabel": self._is_multilabel,
+        }
+
+    def _restore_target(self, described):
+        values, dtype = described["classes"], described["classes_dtype"]
+        if dtype.strip("<>|=")[:1] not in tuple("biufUO") or not all(isinstance(c, (bool, int, float, str)) for c in values):
+            raise ModelFileError(f"classes of type {dtype!r}")
+        self.classes_ = np.array(values, np.dtype(dtype))
+        if len(self.classes_) == 0 or list(self.classes_) != sorted(set(values)):
+            raise ModelFileError("the classes are not in order")
+        self._is_multilabel = _expect(described["is_multilabel"], bool)
+        self.n_outputs_ = len(self.classes_)
+
     def _scaled_target(self, target):
         return target.astype(self._dtype) if self._is_multilabel else target
 
@@ -718,6 +860,16 @@ class ConvNetRegressor(RegressorMixin, _ConvNet):
         self.y_mean_ = np.average(target, axis=0, weights=weights)
         scale = np.sqrt(np.average((target - self.y_mean_) ** 2, axis=0, weights=weights))
         self.y_scale_ = np.where(scale > 0, scale, 1.0)
+
+    def _describe_target(self):
+        return {"y_mean": self.y_mean_.tolist(), "y_scale": self.y_scale_.tolist(), "is_flat": self._is_flat}
+
+    def _restore_target(self, described):
+        self.y_mean_, self.y_scale_ = (np.array([_expect(v, float) for v in described[name]]) for name in ("y_mean", "y_scale"))
+        if len(self.y_mean_) != len(self.y_scale_):
+            raise ModelFileError(f"{len(self.y_mean_)} means and {len(self.y_scale_)} scales of the target")
+        self._is_flat = _expect(described["is_flat"], bool)
+        self.n_outputs_ = len(self.y_mean_)
 
     def _scaled_target(self, target):
         return ((target - self.y_mean_) / self.y_scale_).astype(self._dtype)

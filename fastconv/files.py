@@ -1,13 +1,13 @@
 """Model files: .safetensors with PyTorch's names, plus one metadata key that describes and checks everything.
 
 A safetensors file is a header length (8 bytes), a JSON header, and the tensors. Its metadata key "fastconv" holds canonical JSON:
-the format's version, the architecture, a SHA-256 of every tensor, and one of the header, taken with its own field blank.
+the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one of the header, taken with its own field blank.
 """
 
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -34,8 +34,8 @@ class ModelFileError(ValueError):
     """Whatever is wrong with a model file."""
 
 
-def save_network(net, path):
-    """Write `net` to `path`, whole or not at all."""
+def save_model(net, path, estimator=None):
+    """Write `net` to `path`, whole or not at all; `estimator` is JSON that describes what surrounds it."""
     from safetensors.numpy import save
 
     tensors = {name: np.ascontiguousarray(value) for name, value in net.params.items()}
@@ -43,17 +43,21 @@ def save_network(net, path):
         "version": VERSION,
         "input_shape": net.input_shape,
         "dtype": net.dtype.name,
-        "layers": [[type(layer).__name__, vars(layer)] for layer in net.layers],
+        "layers": describe_layers(net.layers),
+        "estimator": estimator,
         "tensors": {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in tensors.items()},
         "header": _BLANK,
     }
     blank = save(tensors, metadata={"fastconv": _canonical(about)})
     about["header"] = _header_hash(blank)
-    _replace(Path(path), save(tensors, metadata={"fastconv": _canonical(about)}))
+    write_whole(Path(path), save(tensors, metadata={"fastconv": _canonical(about)}))
 
 
-def load_network(path):
-    """The network in the file `path`; everything is checked before anything is built."""
+def load_model(path):
+    """-> the network in the file `path`, and what describes an estimator around it, or None.
+
+    Everything is checked before anything is built.
+    """
     data = Path(path).read_bytes()
     try:
         return _parse(data)
@@ -86,15 +90,24 @@ def _parse(data):
     if total != len(body):
         raise ModelFileError(f"{len(body)} bytes of tensors, expected {total}")
     net.load_state_dict(state)
-    return net
+    return net, about["estimator"]
+
+
+def describe_layers(layers):
+    """Layers as JSON."""
+    return [[type(layer).__name__, vars(layer)] for layer in layers]
+
+
+def build_layers(described):
+    """The layers that `describe_layers` described."""
+    unknown = [name for name, _ in described if name not in _LAYERS]
+    if unknown:
+        raise ModelFileError(f"unknown layer {unknown[0]!r}")
+    return [_LAYERS[name](**fields) for name, fields in described]
 
 
 def _build(about):
-    described = []
-    for name, fields in about["layers"]:
-        if name not in _LAYERS:
-            raise ModelFileError(f"unknown layer {name!r}")
-        described.append(_LAYERS[name](**fields))
+    described = build_layers(about["layers"])
     if about["dtype"] not in _DTYPES.values():
         raise ModelFileError(f"unknown dtype {about['dtype']!r}")
     return Sequential(described, about["input_shape"], random_state=0, dtype=about["dtype"])
@@ -135,9 +148,11 @@ def _json(text):
     return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
 
 
-def _replace(path, data):
+def write_whole(path, data):
     """Write a temporary file in the same folder, then rename: at every moment the old file or the new one is whole."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # Not tempfile, whose files nobody else may read.
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

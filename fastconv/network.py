@@ -229,9 +229,9 @@ class Sequential:
         OSError
             If the file cannot be written; an older one is then as it was.
         """
-        from .files import save_network
+        from .files import save_model
 
-        save_network(self, path)
+        save_model(self, path)
 
     @classmethod
     def load(cls, path):
@@ -252,9 +252,25 @@ class Sequential:
         FileNotFoundError
             If there is none.
         """
-        from .files import load_network
+        from .files import load_model
 
-        return load_network(path)
+        return load_model(path)[0]
+
+    def to_onnx(self, path):
+        """Write the network as an ONNX model: input "X" (N, C, H, W) of float32, any N, output "Y".
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ImportError
+            Without the onnx package.
+        """
+        from .export import network_model, write_model
+
+        write_model(network_model(self), path)
 
     def state_dict(self):
         """A copy of every parameter under PyTorch's names.

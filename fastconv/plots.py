@@ -1,6 +1,159 @@
-"""Pictures of a trained network: learning curve, filters, confusion matrix."""
+"""Pictures of training: curves, filters, and both beside a confusion matrix. matplotlib is imported when one is drawn."""
 
 import numpy as np
+
+LOSS, SCORE = "#0072b2", "#d55e00"
+"""Blue and vermilion: told apart by everyone."""
+
+
+class TrainingCurveDisplay:
+    """Loss, and where it was measured validation loss and score, epoch by epoch.
+
+    Parameters
+    ----------
+    loss : list of float
+    validation_loss, validation_scores : list of float
+        Empty without a validation set.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    score_ax_ : matplotlib Axes or None
+        The score's, on the right.
+    figure_ : matplotlib Figure
+    lines_ : list of matplotlib Line2D
+
+    Examples
+    --------
+    >>> display = TrainingCurveDisplay([2.0, 1.0, 0.5]).plot()
+    >>> [line.get_label() for line in display.lines_]
+    ['training loss']
+    """
+
+    def __init__(self, loss, validation_loss=(), validation_scores=()):
+        self.loss, self.validation_loss, self.validation_scores = loss, validation_loss, validation_scores
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, score_name="validation score"):
+        """Draw what a fitted ConvNetClassifier or ConvNetRegressor recorded.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+        ax : matplotlib Axes, optional
+        score_name : str
+
+        Returns
+        -------
+        TrainingCurveDisplay
+        """
+        curves = estimator.loss_curve_, estimator.validation_loss_curve_, estimator.validation_scores_
+        return cls(*curves).plot(ax=ax, score_name=score_name)
+
+    def plot(self, *, ax=None, score_name="validation score"):
+        """Draw, on `ax` or a figure of its own; -> self."""
+        self.ax_, self.figure_ = _axes(ax)
+        self.lines_ = self._line(self.ax_, self.loss, color=LOSS, label="training loss")
+        self.ax_.set(xlabel="epoch", ylabel="loss")
+        if min(self.loss, default=0) > 0:
+            self.ax_.set_yscale("log")
+            self.ax_.yaxis.set_major_formatter("{x:g}")
+        self.score_ax_ = None
+        if len(self.validation_loss):
+            self.lines_ += self._line(self.ax_, self.validation_loss, color=LOSS, ls="--", label="validation loss")
+        if len(self.validation_scores):
+            self.score_ax_ = self.ax_.twinx()
+            self.lines_ += self._line(self.score_ax_, self.validation_scores, color=SCORE, label=score_name)
+            # From a round number a little below most of the curve: the first epochs would flatten the rest.
+            low = np.floor(10 * np.quantile(self.validation_scores, 0.1)) / 10
+            self.score_ax_.set(ylabel=score_name, ylim=(min(low, 0.9), 1))
+        self.ax_.legend(
+            self.lines_,
+            [line.get_label() for line in self.lines_],
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.12),
+            ncols=3,
+            frameon=False,
+        )
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        return self
+
+    @staticmethod
+    def _line(ax, values, **style):
+        return ax.plot(np.arange(1, len(values) + 1), values, marker="." if len(values) == 1 else None, **style)
+
+
+class FilterDisplay:
+    """A convolution's filters, side by side, zero in white.
+
+    Parameters
+    ----------
+    weight : array (F, C, KH, KW)
+    channel : int
+        Of the input; a filter has one kernel for each.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    image_ : matplotlib AxesImage
+
+    Examples
+    --------
+    >>> FilterDisplay(np.ones((5, 1, 2, 3))).plot().image_.get_array().shape
+    (5, 11)
+    """
+
+    def __init__(self, weight, channel=0):
+        self.weight, self.channel = weight, channel
+
+    @classmethod
+    def from_estimator(cls, estimator, *, layer=0, channel=0, ax=None):
+        """Draw the filters of a fitted estimator, or of a `Sequential`.
+
+        Parameters
+        ----------
+        estimator : fitted estimator or Sequential
+        layer : int
+            Which of the convolutions, counted from 0.
+        channel : int
+            Of its input.
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        FilterDisplay
+
+        Raises
+        ------
+        ValueError
+            If there is no such convolution or channel.
+        """
+        net = getattr(estimator, "network_", estimator)
+        weights = [value for value in net.params.values() if value.ndim == 4]
+        if not 0 <= layer < len(weights):
+            raise ValueError(f"layer must be below {len(weights)}, the number of convolutions, got {layer}")
+        if not 0 <= channel < weights[layer].shape[1]:
+            raise ValueError(f"channel must be below {weights[layer].shape[1]}, got {channel}")
+        return cls(weights[layer], channel).plot(ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw, on `ax` or a figure of its own; -> self."""
+        self.ax_, self.figure_ = _axes(ax)
+        kernels = self.weight[:, self.channel]  # (F, KH, KW)
+        F, KH, KW = kernels.shape
+        columns = int(np.ceil(np.sqrt(F)))
+        rows = -(-F // columns)
+        sheet = np.full((rows * (KH + 1) - 1, columns * (KW + 1) - 1), np.nan)
+        for f, kernel in enumerate(kernels):
+            top, left = f // columns * (KH + 1), f % columns * (KW + 1)
+            sheet[top : top + KH, left : left + KW] = kernel
+        bound = np.abs(kernels).max() or 1
+        self.image_ = self.ax_.imshow(sheet, cmap="RdBu_r", vmin=-bound, vmax=bound)
+        self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.7, label="weight")
+        self.ax_.set(title=f"{F} filters of {KH}x{KW}", xticks=[], yticks=[])
+        self.ax_.spines[:].set_visible(False)
+        return self
 
 
 def plot_training(net, history, X, y, path):
@@ -18,53 +171,24 @@ def plot_training(net, history, X, y, path):
         Of the .png file.
     """
     from matplotlib.figure import Figure
+    from sklearn.metrics import ConfusionMatrixDisplay
 
     # A Figure of its own, not pyplot: no display, no global state.
     figure = Figure(figsize=(13, 4.2), layout="constrained")
     curve, filters, confusion = figure.subplots(1, 3, width_ratios=[1.2, 0.8, 1])
-    _draw_curve(curve, history)
-    _draw_filters(filters, net)
-    _draw_confusion(confusion, net.predict(X).argmax(axis=1), y)
+    curves = history.loss, history.validation_loss, history.validation_accuracy
+    TrainingCurveDisplay(*curves).plot(ax=curve, score_name="test accuracy")
+    FilterDisplay.from_estimator(net, ax=filters)
+    guess = net.predict(X).argmax(axis=1)
+    ConfusionMatrixDisplay.from_predictions(y, guess, ax=confusion, cmap="Blues", colorbar=False)
+    curve.set_title("Learning curve")
+    confusion.set_title(f"Test accuracy {(guess == y).mean():.3f}")
     figure.savefig(path, dpi=130)
 
 
-def _draw_curve(axes, history):
-    epochs = np.arange(1, len(history.loss) + 1)
-    axes.plot(epochs, history.loss, color="#0072b2", label="training loss (nats)")
-    axes.plot(epochs, history.validation_loss, color="#0072b2", ls="--", label="test loss (nats)")
-    axes.set(xlabel="epoch", ylabel="loss (nats)", yscale="log", title="Learning curve")
-    share = axes.twinx()
-    share.plot(epochs, history.validation_accuracy, color="#d55e00", label="test accuracy")
-    share.set(ylabel="accuracy", ylim=(min(0.8, *history.validation_accuracy), 1))
-    lines = axes.get_lines() + share.get_lines()
-    axes.legend(lines, [line.get_label() for line in lines], loc="center right", frameon=False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+def _axes(ax):
+    if ax is None:
+        from matplotlib.figure import Figure
 
-
-def _draw_filters(axes, net):
-    weight = next(value for value in net.params.values() if value.ndim == 4)
-    kernels = weight[:, 0]  # (F, KH, KW): what the first channel is looked at with
-    F, KH, KW = kernels.shape
-    columns = int(np.ceil(np.sqrt(F)))
-    rows = -(-F // columns)
-    sheet = np.full((rows * (KH + 1) - 1, columns * (KW + 1) - 1), np.nan)
-    for f, kernel in enumerate(kernels):
-        top, left = f // columns * (KH + 1), f % columns * (KW + 1)
-        sheet[top : top + KH, left : left + KW] = kernel
-    bound = np.abs(kernels).max() or 1
-    image = axes.imshow(sheet, cmap="RdBu_r", vmin=-bound, vmax=bound)
-    axes.figure.colorbar(image, ax=axes, shrink=0.7, label="weight")
-    axes.set(title=f"First layer: {F} filters of {KH}x{KW}", xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
-
-
-def _draw_confusion(axes, predicted, y):
-    classes = int(max(y.max(), predicted.max())) + 1
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (y, predicted), 1)
-    mistakes = counts - np.diag(np.diag(counts))
-    axes.imshow(mistakes, cmap="Oranges", vmax=max(mistakes.max(), 1) * 1.5)
-    for true, guess in zip(*np.nonzero(counts)):
-        axes.text(guess, true, counts[true, guess], ha="center", va="center", fontsize=8)
-    axes.set(title=f"Test accuracy {(predicted == y).mean():.3f}", xlabel="predicted digit", ylabel="true digit")
-    axes.set(xticks=range(classes), yticks=range(classes))
+        ax = Figure(layout="constrained").subplots()
+    return ax, ax.figure

@@ -1,13 +1,15 @@
 """Model files: what is saved comes back, and nothing damaged loads."""
 
+import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import fastconv
-from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, files
 
 
 def _net(dtype="float32"):
@@ -65,6 +67,113 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, fails):
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["net.safetensors"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_others_may_read_the_file_as_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        _net().save(tmp_path / "net.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "net.safetensors").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         Sequential.load(tmp_path / "none")
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_golden_files_load_for_ever(path):
+    expected = json.loads(path.with_suffix(".json").read_text())
+    loader = {"network": Sequential, "classifier": fastconv.ConvNetClassifier, "regressor": fastconv.ConvNetRegressor}
+    model = loader[path.stem.split("_")[0]].load(path)
+    found = model.predict(np.array(expected["X"], np.float32))
+    assert_array_equal(found, expected["y"]) if found.dtype.kind == "U" else assert_allclose(found, expected["y"], rtol=1e-5)
+
+
+def test_there_are_golden_files_of_this_version():
+    assert {path.stem for path in GOLDEN.glob(f"*_v{files.VERSION}.safetensors")} >= {f"{k}_v{files.VERSION}" for k in ("network", "classifier", "regressor")}  # fmt: skip
+
+
+def _classifier(classes=("a", "b", "c"), **settings):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((70, 60)), np.array(classes)[np.arange(70) % len(classes)]
+    layers = [Conv2d(2, (2, 1)), ReLU()]
+    return fastconv.ConvNetClassifier(layers, image_shape=(2, 5, 6), max_iter=2, random_state=1, **settings).fit(X, y), X, y
+
+
+@pytest.mark.parametrize(
+    "classes", [(1, 7), ("no", "yes", "ümlaut"), (1.0, 4.0), (False, True)], ids=["int", "str", "float", "bool"]
+)
+def test_a_classifier_comes_back_and_goes_on(tmp_path, classes):
+    model, X, y = _classifier(classes)
+    model.save(tmp_path / "model.safetensors")
+    again = fastconv.ConvNetClassifier.load(tmp_path / "model.safetensors")
+    assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert_array_equal(again.predict(X), model.predict(X))
+    assert again.classes_.dtype == model.classes_.dtype
+    assert str(again.get_params()) == str(model.get_params())
+    assert again.partial_fit(X, y).n_iter_ == 1
+    assert_array_equal(Sequential.load(tmp_path / "model.safetensors").buffer, model.network_.buffer)
+
+
+@pytest.mark.parametrize("outputs", [(), (3,)])
+def test_a_regressor_comes_back(tmp_path, outputs):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((70, 12)), rng.normal(4, 2, (70, *outputs))
+    model = fastconv.ConvNetRegressor(max_iter=2, random_state=0).fit(X, y)
+    model.save(tmp_path / "model.safetensors")
+    again = fastconv.ConvNetRegressor.load(tmp_path / "model.safetensors")
+    assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(fastconv.ModelFileError, match="it holds ConvNetRegressor, not a ConvNetClassifier"):
+        fastconv.ConvNetClassifier.load(tmp_path / "model.safetensors")
+
+
+def test_no_flipped_bit_of_an_estimator_loads(tmp_path):
+    path = tmp_path / "model.safetensors"
+    _classifier()[0].save(path)
+    data = path.read_bytes()
+    for i in range(0, len(data), 3):
+        path.write_bytes(data[:i] + bytes([data[i] ^ 1 << i % 8]) + data[i + 1 :])
+        with pytest.raises(fastconv.ModelFileError):
+            fastconv.ConvNetClassifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"classes": ["b", "a", "c"]}, "not in order"),
+        ({"classes": [[1], [2], [3]]}, "classes of type"),
+        ({"classes": ["a", "b"]}, "2 outputs for a network that returns"),
+        ({"mean": "0"}, "not of type float"),
+        ({"n_features": 59}, "59 features for images"),
+        ({"params": {"solver": "adam", "__class__": 1}}, "does not describe a ConvNetClassifier"),
+        ({"params": {"layers": [["os.system", {}]]}}, "unknown layer 'os.system'"),
+        ({"classes_dtype": "V8"}, "classes of type"),
+    ],
+)
+def test_a_file_made_by_others_is_checked(tmp_path, change, message):
+    path = tmp_path / "model.safetensors"
+    model = _classifier()[0]
+    files.save_model(model.network_, path, model._description() | change)
+    with pytest.raises(fastconv.ModelFileError, match=message):
+        fastconv.ConvNetClassifier.load(path)
+
+
+def test_pytorch_reads_the_file(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file
+
+    net = Sequential([Conv2d(3, (2, 3)), ReLU(), Flatten(), Linear(2)], (1, 4, 5), random_state=0)
+    net.save(tmp_path / "net.safetensors")
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 3, (2, 3)), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(27, 2))
+    module.load_state_dict(load_file(tmp_path / "net.safetensors"))
+    x = np.random.default_rng(0).random((4, 1, 4, 5), np.float32)
+    with torch.no_grad():
+        assert_allclose(module(torch.from_numpy(x)).numpy(), net.predict(x), rtol=1e-5, atol=1e-6)
+    other = Sequential(net.layers, (1, 4, 5), random_state=1)
+    other.load_state_dict(module.state_dict())
+    assert_array_equal(other.buffer, net.buffer)

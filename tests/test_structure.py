@@ -20,6 +20,8 @@ ALTITUDE = {
         "data": 5,
         "training": 6,
         "files": 6,
+        "export": 7,
+        "tables": 6,
         "architecture": 4,
         "shifts": 0,
         "progress": 0,
@@ -30,7 +32,7 @@ ALTITUDE = {
         "__main__": 9,
     },
 }
-ALLOWED = {"numba": {"jit"}, "sklearn": {"data", "estimators"}, "matplotlib": {"plots"}}
+ALLOWED = {"numba": {"jit"}, "sklearn": {"data", "estimators", "plots", "cli"}, "matplotlib": {"plots"}, "onnx": {"export"}}
 
 
 def _imports(path, top_only=False):
