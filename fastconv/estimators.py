@@ -258,6 +258,10 @@ class _ConvNet(BaseEstimator):
         if ndim in (3, 4):
             X = np.asarray(X)
             shape = (1, *X.shape[1:]) if ndim == 3 else X.shape[1:]
+            if self.image_shape is None and shape[2] in (1, 3, 4) and min(shape[:2]) > 4:
+                raise ValueError(
+                    f"X has shape {X.shape}, which looks like channels last; use X.transpose(0, 3, 1, 2), or image_shape={shape} if not"
+                )
             X = X.reshape(len(X), int(np.prod(shape)))
         found = validate_data(self, X, y, reset=reset, dtype=[np.float64, np.float32], **({} if y is None else checks))
         rows = found if isinstance(y, str) else found[0]

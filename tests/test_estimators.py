@@ -70,6 +70,13 @@ def test_images_that_are_not_square_have_channels():
         quick(image_shape=(189,)).fit(images, np.arange(50) % 2)
 
 
+def test_channels_last_are_refused_with_the_fix():
+    images = np.random.default_rng(0).random((20, 7, 9, 4))
+    with pytest.raises(ValueError, match=r"\(20, 7, 9, 4\), which looks like channels last; use X.transpose\(0, 3, 1, 2\)"):
+        quick().fit(images, np.arange(20) % 2)
+    assert quick(image_shape=(7, 9, 4)).fit(images, np.arange(20) % 2).image_shape_ == (7, 9, 4)
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1), (1, 1, 7), (1, 2, 2), (1, 5, 5), (1, 6, 6), (3, 12, 10), (1, 28, 28), (3, 64, 100), (1, 1, 300)]
 )
