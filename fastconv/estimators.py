@@ -81,7 +81,7 @@ _SHARED = """    layers : "auto" or list of layers
 {classes}    coefs_, intercepts_ : lists of arrays
         Weights and biases, layer by layer, in PyTorch's layout.
     loss_, best_loss_ : float
-        Of the last epoch, and the lowest; best_loss_ is None with early stopping.
+        Of the last epoch, and the lowest; ``best_loss_`` is None with early stopping.
     loss_curve_, validation_loss_curve_, validation_scores_ : lists of float
         One number an epoch; the last two with early stopping or a validation set.
     best_validation_score_ : float or None
@@ -616,7 +616,7 @@ class ConvNetClassifier(ClassifierMixin, _ConvNet):
         return self._decided(self._predicted(X))
 
     def predict_proba(self, X):
-        """The probability of each class, in the order of classes_; for several labels, of each label.
+        """The probability of each class, in the order of ``classes_``; for several labels, of each label.
 
         X (n, C*H*W), (n, H, W) or (n, C, H, W) -> (n, K); rows add up to 1, unless there are several labels
         """

@@ -794,7 +794,7 @@ class LinearCache(NamedTuple):
 
 
 def linear_forward(x, w, b=None):
-    """A fully connected layer, ``y = x . w^T + b``.
+    """A fully connected layer, ``y = x @ w.T + b``.
 
     x (N, in), w (out, in), b (out,) -> y (N, out)
 
@@ -838,7 +838,7 @@ def linear_forward(x, w, b=None):
 
 
 def linear_backward(dy, cache):
-    """The gradients of a linear layer, ``dx = dy . w``, ``dw = dy^T . x``, and db the sum over the batch.
+    """The gradients of a linear layer, ``dx = dy @ w``, ``dw = dy.T @ x``, and db the sum over the batch.
 
     dy (N, out) -> dx (N, in), dw (out, in), db (out,)
 

@@ -217,9 +217,11 @@ def mse_backward(cache):
 
 
 def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=None):
-    """The mean over outputs of ``-t log p - (1 - t) log(1 - p)``, p the logit's sigmoid; then over samples: several labels a sample.
+    """Binary cross-entropy: each output is a yes or no of its own.
 
     logits (N, K), target (N, K), sample_weight (N,) -> loss, a float
+
+    The mean over outputs of ``-t log p - (1 - t) log(1 - p)`` with p the logit's sigmoid, then over samples.
 
     Parameters
     ----------

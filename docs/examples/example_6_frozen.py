@@ -29,6 +29,8 @@ print(f"digits 5 to 9, learnt from 100: {(head.predict(seen[100:]).argmax(1) == 
 # %%
 # Joined, they are one network, which can be saved, or trained further as a whole with a small learning rate.
 joined = Sequential([*body, Flatten(), Linear(5)], (1, 8, 8))
-joined.load_state_dict(features.state_dict() | {f"{len(body) + 1}.{name[2:]}": value for name, value in head.state_dict().items()})
+joined.load_state_dict(
+    features.state_dict() | {f"{len(body) + 1}.{name[2:]}": value for name, value in head.state_dict().items()}
+)
 fastconv.train(joined, X[~low][:100], y[~low][:100] - 5, epochs=5, batch_size=20, optimizer=Adam(1e-4), random_state=0)
 print(f"after five epochs as a whole: {(joined.predict(X[~low][100:]).argmax(1) == y[~low][100:] - 5).mean():.3f}")
