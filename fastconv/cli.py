@@ -55,11 +55,23 @@ def _parser():
     export.add_argument("output", metavar="FILE.onnx")
     export.set_defaults(run=_export)
 
+    explain = commands.add_parser("explain", help="where every number of a gradient comes from, on the 5x5 network")
+    explain.add_argument("--html", metavar="FILE", help="a page that steps through the network")
+    explain.add_argument("--markdown", metavar="FILE", help="a sheet with LaTeX equations")
+    explain.add_argument(
+        "--worksheet", action="store_true", help="leave the gradients blank on sheets, to be filled in by hand"
+    )
+    explain.add_argument("--why", metavar="ENTRY", help='the terms of one number, such as "d 0.weight[0,0,1,1]"')
+    explain.add_argument("--samples", type=_positive, default=1)
+    explain.add_argument("--seed", type=int, default=0, help="another number, another exercise")
+    explain.add_argument("--model", metavar="MODEL", help="a .safetensors file, traced on the first digits of its size")
+    explain.set_defaults(run=_explain)
+
     doctor = commands.add_parser("doctor", help="what was found on this machine")
     doctor.add_argument("--warm", action="store_true", help="compile everything ahead")
     doctor.set_defaults(run=_doctor)
 
-    for command in (train, predict, export, doctor):
+    for command in (train, predict, export, explain, doctor):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -139,6 +151,50 @@ def _export(options):
     kind = _kind(load_model(options.model)[1], options.model)
     (Sequential.load(options.model) if kind is None else kind.load(options.model)).to_onnx(options.output)
     _print({"model": options.model, "onnx": options.output}, options.json)
+
+
+def _explain(options):
+    from pathlib import Path
+
+    from . import explain
+    from .files import write_whole
+
+    net, x, labels = _explained(options)
+    trace = explain.trace(net, x, labels)
+    found = {"loss": float(trace["loss"]), "html": options.html, "markdown": options.markdown}
+    if options.why:
+        ledger = trace.why(options.why)
+        terms = [{"value": term.value, "factors": term.factors, "sources": term.sources} for term in ledger.terms]
+        found |= {"entry": ledger.entry, "value": ledger.value, "terms": terms}
+    if options.html:
+        trace.to_html(options.html)
+    if options.markdown:
+        write_whole(Path(options.markdown), trace.to_markdown(worksheet=options.worksheet).encode())
+    if options.json:
+        print(json.dumps(found, indent=1))
+    elif options.why:
+        print(trace.why(options.why))
+    elif not (options.html or options.markdown):
+        print(trace.to_text(worksheet=options.worksheet))
+    for path in filter(None, () if options.json else (options.html, options.markdown)):
+        print(path)
+
+
+def _explained(options):
+    """The network to explain, and the samples."""
+    if options.model is None:
+        from .explain import integer_example
+
+        return integer_example(samples=options.samples, random_state=options.seed)
+    from .data import load_digits
+    from .network import Sequential
+
+    net = Sequential.load(options.model)
+    C, H, W = net.input_shape
+    if C != 1 or H != W or H > 8:
+        raise ValueError(f"{options.model} takes images {net.input_shape}; digits come as (1, 1, 1) to (1, 8, 8)")
+    X, y = load_digits(H)
+    return net, X[: options.samples], y[: options.samples]
 
 
 def _doctor(options):

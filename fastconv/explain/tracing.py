@@ -189,6 +189,25 @@ class Trace:
         """
         return sheets.markdown(self, worksheet)
 
+    def to_html(self, path):
+        """Write one self-contained page that steps through the network, forward and back, with the terms of every number.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the .html file. With up to 5,000 numbers on it the page computes everything anew when a pixel or a weight is changed.
+
+        Raises
+        ------
+        ValueError
+            If the page would hold more than 200,000 numbers.
+        OSError
+            If the file cannot be written.
+        """
+        from .webpage import write_page
+
+        write_page(self, path)
+
 
 _FUNCTIONS = {"exp(": np.exp, "log(": np.log, "1/": np.reciprocal}
 

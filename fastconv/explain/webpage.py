@@ -1,0 +1,73 @@
+"""The page: one HTML file that steps through a trace, with its numbers, its style and its script inside."""
+
+import json
+from html import escape
+from importlib import resources
+from math import inf
+from pathlib import Path
+from string import Template
+
+from .. import __version__
+from ..files import write_whole
+
+EDITABLE, LARGEST = 5_000, 200_000
+"""Cells up to which the browser computes everything anew, and beyond which there is no page."""
+
+SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "view.js")
+"""Equations; the terms of a sum; arrays and their recomputation; steps; what is seen."""
+
+
+def write_page(trace, path):
+    """`Trace.to_html`."""
+    shown = [name for name in trace.names if not name.endswith(".cols")]
+    cells = sum(trace[name].size for name in shown)
+    if cells > LARGEST:
+        raise ValueError(
+            f"the page would hold {cells:,} numbers, at most {LARGEST:,} can be read; trace fewer samples or a smaller network, "
+            "or ask trace.why for single entries"
+        )
+    data = {
+        "dtype": trace["input"].dtype.name,
+        "loss": trace.loss,
+        "editable": cells <= EDITABLE,
+        "constants": trace.constants,
+        "layers": [_layer(layer, shape) for layer, shape in zip(trace.layers, trace.shapes)],
+        "arrays": [_array(trace, name) for name in shown],
+    }
+    network = " → ".join(type(layer).__name__ for layer in trace.layers)
+    page = Template(_read("shell.html")).substitute(
+        version=__version__,
+        title=f"Backpropagation: {escape(network)}",
+        network=escape(f"{' × '.join(map(str, trace['input'].shape[1:]))} → {network}"),
+        style=_read("style.css"),
+        script="\n".join(_read(name) for name in SCRIPTS),
+        # A "</script>" in the data would end it.
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+    )
+    write_whole(Path(path), page.encode())
+
+
+def _read(name):
+    return resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _layer(layer, shape):
+    described = {"type": type(layer).__name__}
+    if hasattr(layer, "window"):
+        described["window"] = {name: int(value) for name, value in layer.window(shape)._asdict().items()}
+    return described | {name: getattr(layer, name) for name in ("groups", "p") if hasattr(layer, name)}
+
+
+def _array(trace, name):
+    array, equation = trace[name], trace.equations[name]
+    values = [_json_number(value) for value in array.ravel().tolist()]
+    return {"name": name, "shape": array.shape, "values": values, "equation": equation.text, "latex": equation.latex}
+
+
+def _json_number(value):
+    """A number, or what JavaScript reads as one: NaN and infinity are no JSON."""
+    if isinstance(value, bool):
+        return int(value)
+    if value != value:
+        return "NaN"
+    return value if abs(value) < inf else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,206 @@
+"""The page in a real browser: its numbers are Python's, every sum adds up, and it is walked by keyboard."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, explain
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no chromium is installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    pages = []
+
+    def open_trace(trace, **settings):
+        trace.to_html(tmp_path / "page.html")
+        page = browser.new_page(**settings)
+        page.errors = []
+        page.on("console", lambda message: page.errors.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("request", lambda request: page.errors.append(request.url) if not request.url.startswith("file:") else None)
+        page.goto((tmp_path / "page.html").as_uri())
+        pages.append(page)
+        return page
+
+    yield open_trace
+    for page in pages:
+        assert page.errors == []
+        page.close()
+
+
+def networks():
+    rng = np.random.default_rng(0)
+    everything = [Conv2d(4, (2, 3), stride=(1, 2), padding=((0, 1), (2, 1))), ReLU(), MaxPool2d((3, 2), 1, padding=1), Dropout(0.4),
+                  Conv2d(4, 2, dilation=(2, 1), groups=2, padding="same", bias=False), AvgPool2d(2, 1), Flatten(), Linear(3)]  # fmt: skip
+    net = Sequential(everything, (1, 5, 6), random_state=0, dtype="float64")
+    yield "example", explain.trace(*explain.integer_example(samples=2))
+    x = rng.integers(0, 3, (2, 1, 5, 6)).astype(float)
+    yield "everything", explain.trace(net, x, [0, 2], rng=np.random.default_rng(1))
+    yield "regression", explain.trace(net, x, rng.normal(size=(2, 3)), loss="mse")
+    single = Sequential([Conv2d(2, 2), ReLU(), Flatten(), Linear(2)], (1, 4, 4), random_state=0)
+    yield "float32", explain.trace(single, rng.random((1, 1, 4, 4)), [1])
+
+
+SUMS = """() => {
+  const worst = { gap: 0, cells: 0 };
+  for (const tensor of Object.values(trace.arrays)) {
+    for (const reading of Object.keys(readingsOf(trace, tensor))) {
+      for (let at = 0; at < tensor.data.length; at++) {
+        const total = termsOf(trace, tensor, at, reading).reduce((sum, sources) => sum + termValue(sources), 0);
+        worst.gap = Math.max(worst.gap, Math.abs(total - tensor.data[at]) / (1 + Math.abs(tensor.data[at])));
+        worst.cells += 1;
+      }
+    }
+  }
+  return worst;
+}"""
+VALUES = "() => Object.fromEntries(Object.values(trace.arrays).map(({ name, data }) => [name, Array.from(data)]))"
+
+
+@pytest.mark.parametrize("name, trace", list(networks()), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_cells_terms_sum_to_the_cell_and_recomputing_changes_nothing(open_page, name, trace):
+    page = open_page(trace)
+    found = page.evaluate(SUMS)
+    assert found["gap"] < 1e-6 and found["cells"] > 50
+    page.evaluate("() => recompute(trace)")
+    for tensor, values in page.evaluate(VALUES).items():
+        np.testing.assert_allclose(values, np.ravel(trace[tensor]), rtol=1e-6, atol=1e-7, err_msg=tensor)
+
+
+def test_terms_are_pythons(open_page):
+    trace = explain.trace(*explain.integer_example(samples=2))
+    page = open_page(trace)
+    names = "({ name, at }) => termsOf(trace, trace.arrays[name], at).map((sources) => sources.map(nameOf))"
+    for name in ("d 0.weight", "d input", "2.out", "d 1.out", "d 4.bias", "loss", "shifted", "d 4.out"):
+        for at, index in enumerate(np.ndindex(trace[name].shape)):
+            entry = f"{name}[{','.join(map(str, index))}]" if index else name
+            expected = [list(term.sources) for term in trace.why(entry).terms]
+            assert page.evaluate(names, {"name": name, "at": at}) == expected, entry
+
+
+@pytest.mark.parametrize("entry, value", [("input[0,0,2,3]", 2.5), ("0.weight[0,0,1,0]", -1.75)])
+def test_a_changed_number_recomputes_everything(open_page, entry, value):
+    net, x, labels = explain.integer_example()
+    trace = explain.trace(net, x, labels)
+    page = open_page(trace)
+    name, index = trace.parse(entry)
+    at = int(np.ravel_multi_index(index, trace[name].shape))
+    if name != "input":
+        page.click('#steps button:has-text("Convolution")')
+    page.dblclick(f'td[data-name="{name}"][data-at="{at}"]')
+    page.keyboard.type(str(value))
+    page.keyboard.press("Enter")
+    (x if name == "input" else net.params[name])[index] = value
+    again = explain.trace(net, x, labels)
+    for tensor, values in page.evaluate(VALUES).items():
+        np.testing.assert_allclose(values, np.ravel(again[tensor]), rtol=1e-6, atol=1e-9, err_msg=tensor)
+    assert f"loss {float(again['loss']):.4g}"[:9] in page.inner_text("#loss")
+    page.click("#reset")
+    for tensor, values in page.evaluate(VALUES).items():
+        np.testing.assert_allclose(values, np.ravel(trace[tensor]), rtol=1e-6, atol=1e-9, err_msg=tensor)
+
+
+def test_it_is_walked_by_keyboard_alone(open_page):
+    page = open_page(explain.trace(*explain.integer_example()))
+    page.keyboard.press("n")
+    assert page.inner_text("#stage h2").startswith("Convolution")
+    page.evaluate("() => document.querySelector('#stage').focus()")
+    seen = set()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("() => document.activeElement.dataset.name ?? ''"))
+    assert {"input", "0.weight", "0.bias", "0.out"} <= seen
+    page.focus('td[data-name="0.out"]')
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("() => document.activeElement.dataset.at") == "5"
+    assert "0.out[0,0,1,1]" in page.inner_text("#account h2") and "0.out[0,0,1,1]" in page.inner_text("#spoken")
+    lit = page.evaluate("() => Array.from(document.querySelectorAll('td.lit'), (td) => `${td.dataset.name} ${td.dataset.at}`)")
+    assert set(lit) == {
+        "0.weight 0",
+        "0.weight 1",
+        "0.weight 2",
+        "0.weight 3",
+        "0.bias 0",
+        "input 6",
+        "input 7",
+        "input 11",
+        "input 12",
+    }
+    page.focus("#account .source")
+    page.keyboard.press("Enter")  # to where the factor comes from
+    assert page.evaluate("() => document.activeElement.dataset.name") == "0.weight"
+
+
+def test_every_step_has_its_grids_named_for_a_screen_reader(open_page):
+    page = open_page(explain.trace(*explain.integer_example(samples=2)))
+    for step in range(page.evaluate("() => steps.length")):
+        page.evaluate("(step) => goTo(step)", step)
+        problems = page.evaluate("""() => {
+          const wrong = [];
+          for (const grid of document.querySelectorAll("#stage table")) {
+            if (grid.getAttribute("role") !== "grid" || !grid.getAttribute("aria-label")) wrong.push("grid");
+            if (grid.querySelectorAll('td[tabindex="0"]').length !== 1) wrong.push("tab stops");
+            for (const td of grid.querySelectorAll("td")) if (!td.getAttribute("aria-label").includes(td.dataset.name)) wrong.push("cell");
+          }
+          return wrong;
+        }""")
+        assert problems == []
+
+
+CONTRAST = """() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((s, v, k) => s + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const over = (top, below) => { const a = top[3] ?? 1; return top.slice(0, 3).map((v, k) => a * v + (1 - a) * below[k]); };
+  const ground = rgb(getComputedStyle(document.querySelector("#stage")).backgroundColor);
+  let worst = 99;
+  for (const td of document.querySelectorAll("td, .words, .detail, h3 code")) {
+    const style = getComputedStyle(td);
+    const [a, b] = [light(rgb(style.color)), light(over(rgb(style.backgroundColor), ground))].sort((p, q) => q - p);
+    worst = Math.min(worst, (a + 0.05) / (b + 0.05));
+  }
+  return worst;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(360, 740), (1280, 800), (1920, 1080)], ids=["phone", "desktop", "projector"])
+def test_it_fits_and_can_be_read(open_page, scheme, size):
+    page = open_page(
+        explain.trace(*explain.integer_example()), color_scheme=scheme, viewport={"width": size[0], "height": size[1]}
+    )
+    folder = os.environ.get("FASTCONV_SCREENSHOTS")
+    for step in range(page.evaluate("() => steps.length")):
+        page.evaluate("(step) => goTo(step)", step)
+        assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.evaluate(CONTRAST) >= 4.5
+        if folder and step in (0, 1, 3, 8, 12):
+            page.screenshot(path=os.path.join(folder, f"{scheme}-{size[0]}-{step}.png"))
+
+
+def test_larger_networks_are_read_only_and_giants_refused(open_page, tmp_path):
+    net = Sequential([Conv2d(4, 3), ReLU(), Flatten(), Linear(3)], (1, 16, 16), random_state=0)
+    trace = explain.trace(net, np.random.default_rng(0).random((2, 1, 16, 16)), [0, 1])
+    page = open_page(trace)
+    assert page.locator("td.editable").count() == 0 and "fixed" in page.inner_text("#edits")
+    page.select_option("#samples select", "1")
+    assert page.locator('td[data-name="input"]').first.get_attribute("data-at") == "256"
+    giant = Sequential([Flatten(), Linear(900)], (1, 16, 16), random_state=0)
+    with pytest.raises(ValueError, match=r"would hold [\d,]+ numbers, at most 200,000 .*fewer samples"):
+        explain.trace(giant, np.ones((1, 1, 16, 16)), [0]).to_html(tmp_path / "giant.html")
+    assert not (tmp_path / "giant.html").exists()
