@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-more lint docs benchmark clean
+.PHONY: train test test-more lint browser docs benchmark clean
 
 train: .venv/train
 	$(BIN)/python scripts/train_digits.py --plot digits.png
@@ -23,7 +23,12 @@ test-more: .venv/test lint
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	$(BIN)/python benchmarks/run.py --quick
+	$(MAKE) browser
 	$(MAKE) docs
+
+# The explainer's page in a headless Chromium, where one is installed.
+browser: .venv/browser
+	$(BIN)/python -m pytest -q -rs tests/test_explain_page.py
 
 # Pages and a gallery whose examples run; a warning is an error.
 docs: .venv/docs
@@ -36,6 +41,8 @@ lint: .venv/test
 benchmark: .venv/test
 	$(BIN)/python benchmarks/run.py --peers --json benchmarks/results.json --plot docs/benchmark.png
 	$(BIN)/python benchmarks/startup.py --json benchmarks/results.json
+	$(BIN)/python benchmarks/landscape.py --json benchmarks/results.json
+	$(BIN)/python benchmarks/estimators.py --json benchmarks/results.json
 	$(BIN)/python benchmarks/readme.py
 
 .venv/train: pyproject.toml
@@ -47,6 +54,10 @@ benchmark: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@
 
+.venv/browser: .venv/test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[browser]"
+	touch $@
+
 .venv/docs: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
 	# Its dependencies, such as a second plotting library, are not needed for its images.
@@ -54,4 +65,4 @@ benchmark: .venv/test
 	touch $@
 
 clean:
-	rm -rf .venv build dist docs/_build docs/gallery docs/generated
+	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/backpropagation.md docs/_static

@@ -84,6 +84,74 @@ class Jax:
         return {name: np.array(value) for name, value in self.state[0].items()}
 
 
+class Keras:
+    """Keras on JAX, channels last as it likes them best."""
+
+    def __init__(self, network, X, y, batch_size):
+        import os
+
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+        import keras
+
+        self.net, self.batch_size, self.y = network.build(), batch_size, y
+        self.X = np.ascontiguousarray(X.transpose(0, 2, 3, 1))
+        C, H, W = self.net.input_shape
+        self.model = keras.Sequential([keras.Input((H, W, C)), *_keras_layers(keras.layers, self.net.layers)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        self.make = lambda: self.model.compile(optimizer=keras.optimizers.SGD(LR, momentum=MOMENTUM), loss=loss)
+
+    def load(self, weights):
+        values = [_channels_last(value, shape) for value, shape in zip(weights.values(), self._flattened())]
+        self.model.set_weights(values)
+        self.make()
+
+    def train(self, epochs, shuffle):
+        fitted = self.model.fit(self.X, self.y, batch_size=self.batch_size, epochs=epochs, shuffle=shuffle, verbose=0)
+        return fitted.history["loss"][-1]
+
+    def weights(self):
+        shapes = [value.shape for value in self.net.params.values()]
+        found = zip(self.net.params, self.model.get_weights(), shapes, self._flattened())
+        return {name: _channels_first(value, shape, flattened) for name, value, shape, flattened in found}
+
+    def _flattened(self):
+        """For each parameter, the (C, H, W) whose flattened order its rows are in, or None."""
+        flattened = []
+        for index, (layer, names) in enumerate(zip(self.net.layers, self.net._names)):
+            after = index and isinstance(self.net.layers[index - 1], Flatten) and isinstance(layer, Linear)
+            flattened += [self.net.shapes[index - 1] if after and name.endswith("weight") else None for name in names]
+        return flattened
+
+
+def _keras_layers(layers, ours):
+    for layer in ours:
+        if isinstance(layer, Conv2d):
+            yield layers.Conv2D(layer.out_channels, layer.kernel_size, padding="same" if layer.padding else "valid")
+        elif isinstance(layer, Linear):
+            yield layers.Dense(layer.out_features)
+        elif isinstance(layer, MaxPool2d):
+            yield layers.MaxPooling2D(layer.kernel_size)
+        else:
+            yield {ReLU: layers.ReLU, Flatten: layers.Flatten}[type(layer)]()
+
+
+def _channels_last(value, flattened):
+    if value.ndim == 4:
+        return value.transpose(2, 3, 1, 0)
+    if flattened:
+        return value.reshape(-1, *flattened).transpose(2, 3, 1, 0).reshape(-1, len(value))
+    return value.T
+
+
+def _channels_first(value, shape, flattened):
+    if value.ndim == 4:
+        return value.transpose(3, 2, 0, 1).copy()
+    if flattened:
+        C, H, W = flattened
+        return value.reshape(H, W, C, -1).transpose(3, 2, 0, 1).reshape(shape)
+    return value.T.copy()
+
+
 class Perceptron:
     """scikit-learn's MLPClassifier with its default hidden layer: another network, so only a footnote and never checked."""
 

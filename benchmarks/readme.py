@@ -13,6 +13,7 @@ def section(results):
     return "\n\n".join(
         [
             _machine(results["machine"]),
+            _landscape(results["landscape"]),
             _backends(results["steps"]),
             _peers(results),
             _startup(results),
@@ -26,6 +27,22 @@ def _machine(machine):
     packages = ", ".join(f"{name} {machine[name]}" for name in names)
     return (f"Measured on {machine['date'][:10]}: {machine['CPU']}, {machine['cores']} cores, Python {machine['Python']}, {packages}. Every number is in "
             "[`benchmarks/results.json`](benchmarks/results.json).")  # fmt: skip
+
+
+def _landscape(found):
+    names = list(found)
+    rows = {
+        "installed, beyond what scikit-learn needs": [f"{found[name]['megabytes']:,.0f} MB" for name in names],
+        "import": [f"{found[name]['import_seconds']:.2f} s" for name in names],
+        "a training step of network C, batch 128": [f"{found[name]['us_a_step']:,.0f} us" for name in names],
+        "the same bits for any number of threads": ["yes" if name == "fastconv" else "no promise" for name in names],
+        "any layer and loss, recurrent networks, GPUs": [
+            "yes" if name in ("PyTorch", "Keras (JAX)", "JAX") else "no" for name in names
+        ],
+    }
+    lines = ["**Side by side**: `python benchmarks/landscape.py`, one run, agreement checked first.", "",
+             f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]  # fmt: skip
+    return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())])
 
 
 def _backends(rows):

@@ -4,10 +4,11 @@ import os
 import sys
 from importlib.util import find_spec
 
-sys.path.insert(0, os.path.abspath(".."))
+sys.path[:0] = [os.path.abspath(".."), os.path.abspath(".")]
 
-import fastconv
+import fastconv  # noqa: E402
 
+os.makedirs(os.path.join(os.path.dirname(__file__), "_static"), exist_ok=True)  # by_hand.py writes into it
 project = "fastconv"
 author = copyright = "The fastconv founders"
 release = version = fastconv.__version__
@@ -19,7 +20,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "*.md.in"]
+html_static_path = ["_static"]
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 # engine.md links to source files, which are read in the repository; methods of scikit-learn refer to its own pages.
@@ -61,8 +63,16 @@ sphinx_gallery_conf = {
 }
 
 
+def write_by_hand(app):
+    """The derivation with its numbers, and the page that stands in it."""
+    import by_hand
+
+    by_hand.main()
+
+
 def setup(app):
     """Leave out scikit-learn's metadata routing, whose docstrings refer to its glossary."""
+    app.connect("builder-inited", write_by_hand)
     app.connect(
         "autodoc-skip-member",
         lambda app, what, name, *_: True if name.endswith("_request") or name == "get_metadata_routing" else None,

@@ -30,7 +30,9 @@ function drawSteps() {
   find("steps").querySelector("[aria-current]").scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function goTo(step) {
+/** Another step; what it makes is chosen, unless something is `kept`. */
+function goTo(step, kept = null) {
+  state.chosen = kept;
   state.step = Math.max(0, Math.min(step, steps.length - 1));
   drawSteps();
   drawStage();
@@ -168,11 +170,10 @@ function light() {
 /** To where an entry was made. */
 function follow(tensor, at) {
   if (hasSamples(tensor)) setSample(unravel(tensor.shape, at)[0]);
-  state.chosen = { tensor, at };
   state.unfolded.add(tensor.name);
   const makes = steps.findIndex(({ to }) => to.includes(tensor));
   const needs = steps.findIndex(({ from }) => from.includes(tensor));
-  goTo(makes >= 0 ? makes : needs);
+  goTo(makes >= 0 ? makes : needs, { tensor, at });
   focusCell(find("stage").querySelector(selectorOf({ tensor, at })));
 }
 

@@ -1,0 +1,51 @@
+"""Renders backpropagation.md.in: its Python blocks run one after the other, and {{ expressions }} become their values."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+import fastconv
+
+FOLDER = Path(__file__).parent
+
+
+def matrix(array):
+    """LaTeX of a matrix, or of a row."""
+    rows = np.atleast_2d(np.asarray(array, float))
+    return r"\begin{bmatrix}" + r" \\ ".join(" & ".join(number(value) for value in row) for row in rows) + r"\end{bmatrix}"
+
+
+def number(value):
+    """Up to four digits, as the text wants them."""
+    return f"{float(value) + 0.0:.4g}"
+
+
+def terms(ledger):
+    """The terms of a sum as LaTeX: 1 · 0.7 + ..."""
+    products = [r" \cdot ".join(f"({number(f)})" if f < 0 else number(f) for f in term.factors) for term in ledger.terms]
+    return " + ".join(products)
+
+
+def render(text):
+    """-> Markdown; AssertionError where a block's numbers are not the engine's."""
+    names = {"matrix": matrix, "number": number, "terms": terms}
+    parts = re.split(r"(```python\n.*?```)", text, flags=re.S)
+    for k, part in enumerate(parts):
+        if part.startswith("```python"):
+            exec(compile(part[len("```python\n") : -3], "backpropagation.md", "exec"), names)
+        else:
+            parts[k] = re.sub(r"\{\{(.*?)\}\}", lambda match: str(eval(match[1].strip(), names)), part)
+    return "".join(parts)
+
+
+def main():
+    """Write backpropagation.md, and the page that it shows."""
+    (FOLDER / "backpropagation.md").write_text(render((FOLDER / "backpropagation.md.in").read_text()))
+    (FOLDER / "_static").mkdir(exist_ok=True)
+    trace = fastconv.explain.trace(*fastconv.explain.integer_example())
+    trace.to_html(FOLDER / "_static" / "page.html")
+
+
+if __name__ == "__main__":
+    main()
