@@ -11,15 +11,16 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from fastconv import Conv2d, ConvNetClassifier, ConvNetRegressor, Flatten, Linear, MaxPool2d, ReLU, functional
-from fastconv.architecture import auto_layers, sample_shape
+from fastconv.estimators.architecture import auto_layers, sample_shape
+from fastconv.estimators.progress import progress
+from fastconv.estimators.shifts import Shifts
 from fastconv.network import Sequential
-from fastconv.progress import progress
-from fastconv.shifts import Shifts
 
 X, Y = load_digits(return_X_y=True)
 SMALL = [Conv2d(4, 3), ReLU(), MaxPool2d(2)]
@@ -29,6 +30,14 @@ SMALL = [Conv2d(4, 3), ReLU(), MaxPool2d(2)]
 def test_scikit_learns_checks(estimator, check):
     with np.errstate(all="ignore"):
         check(estimator)
+
+
+@pytest.mark.parametrize("ours, theirs", [(ConvNetClassifier, MLPClassifier), (ConvNetRegressor, MLPRegressor)])
+def test_as_many_of_scikit_learns_checks_apply_as_to_its_own_networks(ours, theirs):
+    def names(estimator):
+        return {getattr(check, "func", check).__name__ for _, check in estimator_checks_generator(estimator)}
+
+    assert names(ours()) >= names(theirs())
 
 
 def quick(cls=ConvNetClassifier, **settings):
@@ -280,6 +289,24 @@ def test_unfitted_and_wrong_parameters_say_so():
         ConvNetClassifier("deep").fit(X, Y)
     with pytest.raises(ValueError, match="Flatten"):
         ConvNetClassifier([Linear(3)]).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        dict(y=Y[:50] + 0.5),
+        dict(sample_weight=-np.ones(50)),
+        dict(X_val=X[:5], y_val=[77] * 5),
+        dict(X_val=X[:5, :9], y_val=Y[:5]),
+    ],
+)
+def test_a_fit_that_is_refused_leaves_the_last_one_as_it_was(bad):
+    model = quick().fit(X[:200], Y[:200])
+    before, known = model.predict_proba(X), dict(vars(model))
+    with pytest.raises(ValueError):
+        model.fit(**{"X": X[:50], "y": np.repeat("ab", 25)} | bad)
+    assert vars(model) == known
+    assert_array_equal(model.predict_proba(X), before)
 
 
 def test_the_html_shows_the_network():

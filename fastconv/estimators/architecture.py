@@ -2,8 +2,8 @@
 
 from math import isqrt, prod
 
-from .geometry import integer
-from .layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from ..geometry import integer
+from ..layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 
 REAL_IMAGE = 6
 """Height and width from which an array is taken for a picture, which may be shifted, and has pixels enough for dropout."""

@@ -1,0 +1,164 @@
+"""One call of fit: a network for the data, epochs of shifted batches, schedules, validation, early stopping, averaged weights."""
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+
+from .. import functional
+from ..layers import Flatten, Linear
+from ..network import Sequential
+from ..optim import SGD, Adam
+from ..training import train
+from .architecture import auto_layers, is_picture
+from .progress import progress
+from .shifts import Shifts
+from .stopping import TailMean, Watch
+
+FULL_BATCH = 64
+"""Fewer samples than this are one batch with ``batch_size="auto"``."""
+
+
+class Fitting:
+    """Training of an estimator; its class adds what concerns the target."""
+
+    def _held_out(self, rows, target, weights, seed):
+        """-> training data, held-out data, each (rows, target, weights)"""
+        stratify = target if target.ndim == 1 and self._loss == "cross_entropy" else None
+        kept, held = train_test_split(
+            np.arange(len(rows)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
+        )
+        if len(held) < 2:
+            raise ValueError(f"early stopping would hold out {len(held)} of {len(rows)} samples; increase validation_fraction")
+        split = [tuple(None if a is None else a[part] for a in (rows, target, weights)) for part in (kept, held)]
+        if weights is not None and not split[0][2].any():
+            raise ValueError("the weights of all samples that early stopping does not hold out are zero")
+        return split
+
+    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes="from y"):
+        before = dict(vars(self))
+        try:
+            data, held = self._prepare(X, y, sample_weight, validation, incremental, classes)
+        except BaseException:
+            # What was fitted before is as it was.
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        self._run(*data, held, incremental)
+        return self
+
+    def _prepare(self, X, y, sample_weight, validation, incremental, classes):
+        """-> data to train on, held-out data or None, each (rows, target, weights); a new network unless an old one goes on"""
+        self._validate_params()
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if (validation[0] is None) != (validation[1] is None):
+            raise ValueError("X_val and y_val go together")
+        first = not (hasattr(self, "network_") and (incremental or self.warm_start))
+        rows, y = self._rows(X, y, reset=first)
+        target = self._encode(y, reset=first, classes=classes)
+        weights = self._weights(sample_weight, rows, y)
+        if first or not incremental:
+            numbers = check_random_state(self.random_state)
+            self._rng, split_seed = np.random.default_rng(numbers.randint(2**31 - 1)), numbers.randint(2**31 - 1)
+            self.n_iter_ = 0
+        data, held = (rows, target, weights), None
+        if validation[0] is not None:
+            held_rows, held_y = self._rows(*validation)
+            held = held_rows, self._encode(held_y, reset=False, classes=None), None
+        elif self.early_stopping:
+            data, held = self._held_out(*data, split_seed)
+        if first:
+            self._start(*data)
+        return data, held
+
+    def _start(self, rows, target, weights):
+        """A network without training, and nothing recorded."""
+        # Where a batch is all the data, double precision costs nothing, and a weight of 2 is a sample twice, to the last digits.
+        self._dtype = np.float64 if len(rows) < FULL_BATCH and not is_picture(self.image_shape_) else np.float32
+        self._measure(rows, weights)
+        self._measure_target(target, weights)
+        layers = auto_layers(self.image_shape_) if isinstance(self.layers, str) else list(self.layers)
+        body = Sequential(layers, self.image_shape_, random_state=0)
+        flat = [] if len(body.output_shape) == 1 else [Flatten()]
+        self.network_ = Sequential(
+            [*layers, *flat, Linear(self.n_outputs_)], self.image_shape_, random_state=self._rng, dtype=self._dtype
+        )
+        self.n_layers_ = len(self.network_.layers) + 1
+        self._forget()
+
+    def _forget(self):
+        """Nothing is recorded yet, and the optimizer knows nothing."""
+        self.t_, self.n_iter_, self._state, self._lr = 0, 0, None, self.learning_rate_init
+        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
+        self.loss_, self.best_loss_, self.best_validation_score_ = np.inf, np.inf, None
+
+    def _run(self, rows, target, weights, held, incremental):
+        epochs = 1 if incremental else self._epochs()
+        images, target = self._images(rows), self._scaled_target(target)
+        auto = len(rows) if len(rows) < FULL_BATCH else 32
+        size = auto if self.batch_size == "auto" else min(self.batch_size, len(rows))
+        optimizer = self._optimizer(size * (1.0 if weights is None else float(weights.mean())))
+        pixels = self._shift()
+        shifts = Shifts(images, pixels) if pixels else None
+        if held is not None:
+            held = self._images(held[0]), held[1], held[2]
+        watch, mean = Watch(self), TailMean(self.network_.buffer)
+        averaged_from = epochs - max(1, epochs // 4) if self.average and not (incremental or self.early_stopping) else epochs
+        with progress(epochs, bool(self.verbose)) as report:
+            for epoch in range(epochs):
+                optimizer.lr = self._rate()
+                history = train(
+                    *(self.network_, images if shifts is None else shifts.draw(self._rng), target),
+                    epochs=1, batch_size=size, optimizer=optimizer, loss=self._loss, sample_weight=weights,
+                    shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
+                )  # fmt: skip
+                self.n_iter_ += 1
+                self.t_ += len(rows)
+                self.loss_ = history.loss[0]
+                self.loss_curve_.append(self.loss_)
+                if epoch >= averaged_from:
+                    mean.add()
+                if held is not None:
+                    self._validate(*held)
+                report(self._line(held is not None))
+                if watch.is_over():
+                    break
+        watch.restore()
+        mean.take()
+        self._state = optimizer.state(self.network_)
+
+    def _optimizer(self, batch_weight):
+        decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
+        if self.solver == "sgd":
+            nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
+            optimizer = SGD(self._lr, momentum=self.momentum, nesterov=nesterov, **decay)
+        else:
+            optimizer = Adam(self._lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon, **decay)
+        if self._state is not None:
+            optimizer.restore(self.network_, self._state)
+        return optimizer
+
+    def _rate(self):
+        return self.learning_rate_init / np.sqrt(self.t_ + 1) if self.learning_rate == "invscaling" else self._lr
+
+    def _epochs(self):
+        return self.max_iter or (40 if is_picture(self.image_shape_) else 200)
+
+    def _shift(self):
+        """Pixels of the shifts."""
+        if self.augment == "auto":
+            return (1 + (min(self.image_shape_[1:]) >= 16)) * is_picture(self.image_shape_)
+        return int(self.augment or 0)
+
+    def _validate(self, images, target, weights):
+        output = self.network_.predict(images, n_threads=self.n_threads)
+        forward = getattr(functional, f"{self._loss}_forward")
+        weights = None if weights is None or not weights.any() else weights
+        self.validation_loss_curve_.append(forward(output, self._scaled_target(target), sample_weight=weights)[0])
+        self.validation_scores_.append(float(self._score(output, target, weights)))
+
+    def _line(self, is_validated):
+        line = f"loss {self.loss_:.4f}"
+        if is_validated:
+            line += f"  validation loss {self.validation_loss_curve_[-1]:.4f}  score {self.validation_scores_[-1]:.4f}"
+        return line
