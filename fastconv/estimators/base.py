@@ -101,7 +101,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         X, shape = self._flat(X)
         is_alone = isinstance(y, str)
         checks = {} if is_alone or y is None else self._y_checks
-        found = validate_data(self, X, y, reset=reset, accept_sparse=True, dtype=[np.float64, np.float32], **checks)
+        found = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
         rows = found if is_alone else found[0]
         rows = rows.toarray() if hasattr(rows, "toarray") else rows  # sparse
         if reset:
