@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import layers as _layers
-from .network import Sequential
+from .network import Sequential, infer_shapes, parameter_layout, sample_shape
 
 VERSION = 1
 _LAYERS = {
@@ -78,19 +78,46 @@ def _parse(data):
         raise ModelFileError("the header's checksum does not match")
     if about["version"] != VERSION:
         raise ModelFileError(f"format version {about['version']}, this release reads {VERSION}")
-    net = _build(about)
-    if header.keys() != net.params.keys():
-        raise ModelFileError(f"tensors {sorted(header)}, the layers have {sorted(net.params)}")
-    body, state, total = data[8 + length :], {}, 0
-    for name, entry in header.items():
-        state[name] = _tensor(name, entry, net, body)
-        if hashlib.sha256(state[name].tobytes()).hexdigest() != about["tensors"][name]:
-            raise ModelFileError(f"{name}: the checksum does not match")
-        total += state[name].nbytes
-    if total != len(body):
-        raise ModelFileError(f"{len(body)} bytes of tensors, expected {total}")
+    described = _described(about)
+    state = _tensors(header, data[8 + length :], about["tensors"], described)
+    # Only now, with every size equal to what the file holds, is memory taken for a network.
+    layers, input_shape, dtype = described
+    net = Sequential(layers, input_shape, random_state=0, dtype=dtype)
     net.load_state_dict(state)
     return net, about["estimator"]
+
+
+def _described(about):
+    """-> layers, input shape, dtype"""
+    if about["dtype"] not in _DTYPES.values():
+        raise ModelFileError(f"unknown dtype {about['dtype']!r}")
+    return build_layers(about["layers"]), sample_shape(about["input_shape"]), np.dtype(about["dtype"])
+
+
+def _tensors(table, body, checksums, described):
+    """The tensors in `body`, by name: just those that the layers need, each of its shape and with its checksum."""
+    layers, input_shape, dtype = described
+    _, places = parameter_layout(layers, infer_shapes(layers, input_shape))
+    shapes = {name: shape for name, _, shape in places}
+    if table.keys() != shapes.keys():
+        raise ModelFileError(f"tensors {sorted(table)}, the layers have {sorted(shapes)}")
+    state = {name: _tensor(name, entry, shapes[name], dtype, body) for name, entry in table.items()}
+    for name, value in state.items():
+        if hashlib.sha256(value.tobytes()).hexdigest() != checksums[name]:
+            raise ModelFileError(f"{name}: the checksum does not match")
+    total = sum(value.nbytes for value in state.values())
+    if total != len(body):
+        raise ModelFileError(f"{len(body)} bytes of tensors, expected {total}")
+    return state
+
+
+def _tensor(name, entry, shape, dtype, body):
+    start, stop = entry["data_offsets"]
+    if _DTYPES.get(entry["dtype"]) != dtype.name or tuple(entry["shape"]) != shape:
+        raise ModelFileError(f"{name} is {entry['dtype']} {entry['shape']}, expected {dtype} {shape}")
+    if not 0 <= start <= stop <= len(body) or stop - start != prod(shape) * dtype.itemsize:
+        raise ModelFileError(f"{name} lies at bytes {start} to {stop} of {len(body)}")
+    return np.frombuffer(body[start:stop], dtype.newbyteorder("<")).reshape(shape)
 
 
 def describe_layers(layers):
@@ -104,23 +131,6 @@ def build_layers(described):
     if unknown:
         raise ModelFileError(f"unknown layer {unknown[0]!r}")
     return [_LAYERS[name](**fields) for name, fields in described]
-
-
-def _build(about):
-    described = build_layers(about["layers"])
-    if about["dtype"] not in _DTYPES.values():
-        raise ModelFileError(f"unknown dtype {about['dtype']!r}")
-    return Sequential(described, about["input_shape"], random_state=0, dtype=about["dtype"])
-
-
-def _tensor(name, entry, net, body):
-    start, stop = entry["data_offsets"]
-    shape, dtype = net.params[name].shape, net.dtype
-    if _DTYPES.get(entry["dtype"]) != dtype.name or tuple(entry["shape"]) != shape:
-        raise ModelFileError(f"{name} is {entry['dtype']} {entry['shape']}, expected {dtype} {shape}")
-    if not 0 <= start <= stop <= len(body) or stop - start != prod(shape) * dtype.itemsize:
-        raise ModelFileError(f"{name} lies at bytes {start} to {stop} of {len(body)}")
-    return np.frombuffer(body[start:stop], dtype.newbyteorder("<")).reshape(shape)
 
 
 def _header_hash(data):

@@ -53,12 +53,12 @@ class Sequential:
 
     def __init__(self, layers, input_shape, *, random_state=None, dtype="float32"):
         self.layers = tuple(layers)
-        self.input_shape = _sample_shape(input_shape)
+        self.input_shape = sample_shape(input_shape)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
-        self.shapes = _shapes(self.layers, self.input_shape)
-        self._names, self._places = _layout(self.layers, self.shapes)
+        self.shapes = infer_shapes(self.layers, self.input_shape)
+        self._names, self._places = parameter_layout(self.layers, self.shapes)
         self.buffer = np.empty(sum(prod(shape) for _, _, shape in self._places), self.dtype)
         self.params = self.named(self.buffer)
         self._layer_params = [[self.params[name] for name in names] for names in self._names]
@@ -360,14 +360,15 @@ def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):
     return Sequential(layers, input_shape=(1, 5, 5), random_state=random_state, dtype=dtype)
 
 
-def _sample_shape(input_shape):
+def sample_shape(input_shape):
+    """`input_shape` as a tuple (C, H, W), checked."""
     shape = tuple(input_shape)
     if len(shape) != 3:
         raise ValueError(f"input_shape must be (C, H, W), got {shape}")
     return tuple(integer(size, "input_shape", 1) for size in shape)
 
 
-def _shapes(layers, shape):
+def infer_shapes(layers, shape):
     """The shape before each layer, and after the last."""
     if not layers:
         raise ValueError("a network needs at least one layer")
@@ -382,7 +383,7 @@ def _shapes(layers, shape):
     return tuple(shapes)
 
 
-def _layout(layers, shapes):
+def parameter_layout(layers, shapes):
     """-> each layer's parameter names, and (name, slice of the flat buffer, shape) of every parameter."""
     names, places, start = [], [], 0
     for index, (layer, before) in enumerate(zip(layers, shapes)):

@@ -1,7 +1,9 @@
 """Model files: what is saved comes back, and nothing damaged loads."""
 
+import hashlib
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +163,58 @@ def test_a_file_made_by_others_is_checked(tmp_path, change, message):
     files.save_model(model.network_, path, model._description() | change)
     with pytest.raises(fastconv.ModelFileError, match=message):
         fastconv.ConvNetClassifier.load(path)
+
+
+def forge(path, edit):
+    """Let `edit` change the description and the tensors' table of a file, and put its checksums right again."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    about = json.loads(header.pop("__metadata__")["fastconv"])
+    edit(about, header)
+
+    def packed(checksum):
+        about["header"] = checksum
+        text = json.dumps(about, sort_keys=True, separators=(",", ":"))
+        head = json.dumps({"__metadata__": {"fastconv": text}} | header, separators=(",", ":")).encode()
+        return len(head).to_bytes(8, "little") + head
+
+    path.write_bytes(packed(hashlib.sha256(packed("0" * 64)).hexdigest()) + body)
+
+
+def _set_last_layer(about, out_features):
+    about["layers"][-1][1]["out_features"] = out_features
+
+
+@pytest.mark.parametrize(
+    "edit, message",
+    [
+        (lambda about, table: None, None),
+        (lambda about, table: _set_last_layer(about, 2**30), r"6.bias is F32 \[2\], expected float32 \(1073741824,\)"),
+        (lambda about, table: _set_last_layer(about, 2**62), "out_features must be"),
+        (lambda about, table: about["input_shape"].__setitem__(1, 2**28), "expected float32"),
+        (lambda about, table: (_set_last_layer(about, 2**30), table["6.weight"].update(shape=[2**30, 12])), "6.weight lies at bytes|6.bias is"),
+        (lambda about, table: table["6.bias"].update(data_offsets=[-8, 0]), "6.bias lies at bytes -8 to 0"),
+        (lambda about, table: table["6.bias"].update(data_offsets=table["6.weight"]["data_offsets"]), "lies at bytes"),
+        (lambda about, table: about["layers"].append(["ReLU", {"inplace": True}]), "does not describe a network"),
+        (lambda about, table: about.update(version=2), "version 2, this release reads 1"),
+        (lambda about, table: about.update(dtype="float16"), "unknown dtype 'float16'"),
+        (lambda about, table: about["tensors"].pop("6.bias"), "does not describe a network"),
+    ],
+)  # fmt: skip
+def test_a_forged_header_is_checked_against_the_file_before_memory_is_taken(tmp_path, edit, message):
+    path = tmp_path / "net.safetensors"
+    _net().save(path)
+    Sequential.load(path)  # what it imports takes memory, too
+    forge(path, edit)
+    if message is None:
+        assert_array_equal(Sequential.load(path).buffer, _net().buffer)
+        return
+    tracemalloc.start()
+    with pytest.raises(fastconv.ModelFileError, match=message):
+        Sequential.load(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
 
 
 def test_pytorch_reads_the_file(tmp_path):
