@@ -82,7 +82,8 @@ def plot(path, results, batch):
     )
     for axis, (title, rows, label) in zip(axes, panels):
         _bars(axis, title, rows, label)
-    axes[0].legend(loc="lower right", fontsize=9, frameon=False)
+    handles, names = axes[-1].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names), fontsize=9, frameon=False)
     axes[0].set_xlim(right=1e7)
     axes[-1].set_xlabel("microseconds an image, log scale: shorter is faster")
     figure.savefig(path, dpi=150)
@@ -102,7 +103,7 @@ def _bars(axis, title, rows, label):
             text = f" {number(value)}" + (f"   {number(faster)} x faster" if faster else "")
             axis.text(value, place, text, va="center", fontsize=8)
     axis.set_yticks(range(len(rows)), [label.format(**row) for row in rows], fontsize=8)
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xscale("log")
     axis.grid(axis="x", color="#dddddd")
     axis.set_axisbelow(True)

@@ -174,7 +174,8 @@ def plot_training(net, history, X, y, path):
     from sklearn.metrics import ConfusionMatrixDisplay
 
     # A Figure of its own, not pyplot: no display, no global state.
-    figure = Figure(figsize=(13, 4.2), layout="constrained")
+    figure = Figure(figsize=(13.5, 4.2), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.06)
     curve, filters, confusion = figure.subplots(1, 3, width_ratios=[1.2, 0.8, 1])
     curves = history.loss, history.validation_loss, history.validation_accuracy
     TrainingCurveDisplay(*curves).plot(ax=curve, score_name="test accuracy")
