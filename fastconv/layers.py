@@ -50,12 +50,27 @@ class Conv2d(Layer):
     Parameters
     ----------
     out_channels : int
+        Filters, each of which makes one channel.
     kernel_size, stride, dilation : int or (height, width)
         In pixels.
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
-        In pixels.
+        In pixels, of zeros.
     groups : int
+        Divides the channels in and out; each group sees its own channels only. As many groups as channels: depthwise.
     bias : bool
+        Whether each filter adds a number of its own.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range, or `groups` does not divide `out_channels`.
+
+    Examples
+    --------
+    >>> Conv2d(8, 3, padding="same").output_shape((1, 28, 28))
+    (8, 28, 28)
+    >>> Conv2d(8, (5, 3), stride=2).output_shape((3, 28, 28))
+    (8, 12, 13)
     """
 
     out_channels: int
@@ -137,8 +152,21 @@ class MaxPool2d(_Pool):
     kernel_size : int or (height, width)
         In pixels.
     stride : int or (height, width), optional
+        In pixels; a stride below the window makes windows overlap.
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         At most half the window.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    Examples
+    --------
+    >>> MaxPool2d(2).output_shape((8, 7, 7))
+    (8, 3, 3)
+    >>> MaxPool2d(3, stride=2, padding=1).output_shape((8, 7, 7))
+    (8, 4, 4)
     """
 
     kernel_size: int | tuple
@@ -163,8 +191,21 @@ class AvgPool2d(_Pool):
     kernel_size : int or (height, width)
         In pixels.
     stride : int or (height, width), optional
+        In pixels; a stride below the window makes windows overlap.
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         Zeros that count in the mean, at most half the window.
+
+    Raises
+    ------
+    ValueError
+        If a number is outside its range.
+
+    Examples
+    --------
+    >>> AvgPool2d(2).output_shape((8, 7, 7))
+    (8, 3, 3)
+    >>> AvgPool2d(3, stride=2, padding=1).output_shape((8, 7, 7))
+    (8, 4, 4)
     """
 
     kernel_size: int | tuple
@@ -180,7 +221,15 @@ class AvgPool2d(_Pool):
 
 @dataclass(frozen=True)
 class ReLU(Layer):
-    """max(x, 0), elementwise."""
+    """The larger of x and 0, elementwise; the gradient at 0 is 0.
+
+    any shape -> the same shape
+
+    Examples
+    --------
+    >>> ReLU().output_shape((8, 5, 5))
+    (8, 5, 5)
+    """
 
     def forward(self, ops, x, params, rng):
         return ops.relu_forward(x)
@@ -191,7 +240,15 @@ class ReLU(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """(C, H, W) -> (C*H*W,): channel by channel, row by row."""
+    """One row of everything: channel by channel, row by row.
+
+    (C, H, W) -> (C*H*W,)
+
+    Examples
+    --------
+    >>> Flatten().output_shape((8, 3, 4))
+    (96,)
+    """
 
     def output_shape(self, shape):
         return (prod(_images(self, shape)),)
@@ -211,6 +268,16 @@ class Dropout(Layer):
     ----------
     p : float
         In [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If `p` is outside its range.
+
+    Examples
+    --------
+    >>> Dropout(0.5)
+    Dropout(p=0.5)
     """
 
     p: float
@@ -235,7 +302,19 @@ class Linear(Layer):
     Parameters
     ----------
     out_features : int
+        Units, each with a weight for every input.
     bias : bool
+        Whether each unit adds a number of its own.
+
+    Raises
+    ------
+    ValueError
+        If `out_features` is below 1.
+
+    Examples
+    --------
+    >>> Linear(10).parameter_shapes((96,))
+    {'weight': (10, 96), 'bias': (10,)}
     """
 
     out_features: int
