@@ -147,6 +147,111 @@ def test_it_is_walked_by_keyboard_alone(open_page):
     assert page.evaluate("() => document.activeElement.dataset.name") == "0.weight"
 
 
+ACCOUNT = "() => document.querySelector('#account h2').textContent"
+FOCUS = "() => [document.activeElement.tagName, document.activeElement.textContent, document.activeElement.getAttribute('aria-label')]"
+
+
+def at_centre(page, name, at):
+    box = page.locator(f'td[data-name="{name}"][data-at="{at}"]').bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_clicked_number_stays_and_a_pointed_one_is_shown_meanwhile(open_page):
+    page = open_page(explain.trace(*explain.integer_example()), viewport={"width": 1366, "height": 768})
+    page.keyboard.press("n")
+    page.mouse.click(*at_centre(page, "0.out", 0))
+    page.mouse.move(*at_centre(page, "0.out", 6), steps=4)
+    assert "0.out[0,0,1,2]" in page.evaluate(ACCOUNT)
+    box = page.locator("#account").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the account
+    assert "0.out[0,0,0,0]" in page.evaluate(ACCOUNT)
+    page.hover("#account .term >> nth=1")
+    assert set(page.evaluate("() => Array.from(document.querySelectorAll('td.met'), (td) => td.dataset.name)")) == {
+        "0.weight",
+        "input",
+    }
+
+
+def test_a_pointer_at_rest_takes_nothing_from_the_keyboard(open_page):
+    page = open_page(explain.trace(*explain.integer_example()), viewport={"width": 1366, "height": 768})
+    page.keyboard.press("n")
+    page.mouse.move(*at_centre(page, "0.out", 6))
+    for _ in range(3):
+        page.keyboard.press("n")
+    page.focus('td[data-name="3.out"][data-at="2"]')
+    assert "3.out[0,2]" in page.evaluate(ACCOUNT)
+
+
+def test_focus_is_never_lost_and_steps_are_spoken(open_page):
+    page = open_page(explain.trace(*explain.integer_example(samples=2)))
+    page.focus('[data-step="12"]')
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOCUS)[1] == "ReLU" and "ReLU, backward, step 13 of 14" == page.inner_text("#spoken")
+    page.focus('[data-move="1"]')
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOCUS)[2] == "Next step" and "Convolution, backward" in page.inner_text("#spoken")
+    page.focus('td[data-name="d input"][data-at="6"]')
+    page.focus('[data-reading="correlation"]')
+    page.keyboard.press("Enter")
+    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text("#account")
+    page.focus('td[data-name="d 0.weight"]')
+    page.keyboard.press("p")
+    assert page.evaluate(FOCUS)[0] == "H2"
+    page.keyboard.press("n")
+    page.focus('td[data-name="0.weight"]')
+    page.keyboard.press("Enter")
+    page.keyboard.type("nonsense")
+    page.keyboard.press("Enter")
+    assert page.evaluate(FOCUS)[0] == "TD" and "not a number" in page.inner_text("#spoken")
+    page.keyboard.press("Enter")
+    page.keyboard.type("3")
+    page.click('[data-move="-1"]')  # takes the number, and moves
+    assert page.inner_text("#stage h2").startswith("ReLU") and page.evaluate("() => trace.arrays['0.weight'].data[0]") == 3
+    page.click("#reset")
+    assert page.evaluate(FOCUS)[0] == "H2" and page.inner_text("#spoken").startswith("as it was; loss")
+
+
+def test_numbers_too_large_for_the_type_are_refused_and_shut_gates_stop_infinity(open_page):
+    net = Sequential([Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(2)], (1, 5, 5), random_state=0)
+    trace = explain.trace(net, np.ones((1, 1, 5, 5)), [1])
+    page = open_page(trace)
+    page.dblclick('td[data-name="input"][data-at="0"]')
+    page.keyboard.type("1e39")
+    page.keyboard.press("Enter")
+    assert "not a number that fits" in page.inner_text("#spoken") and page.evaluate("() => trace.arrays.input.data[0]") == 1
+    assert page.evaluate(
+        "() => { trace.arrays['d 2.out'].data.fill(Infinity); return termsOf(trace, trace.arrays['d 1.out'], 3).map(termValue); }"
+    ) == [0]
+
+
+def test_inside_another_page_it_does_not_scroll_that_and_takes_its_theme(open_page, tmp_path):
+    page = open_page(explain.trace(*explain.integer_example()))
+    (tmp_path / "outer.html").write_text(
+        '<h1>Title</h1><p style="height: 300px"></p><iframe src="page.html" width="400" height="700"></iframe>'
+    )
+    page.goto((tmp_path / "outer.html").as_uri())
+    frame = page.frames[1]
+    frame.wait_for_selector("td.chosen")
+    frame.evaluate("() => goTo(9)")
+    assert page.evaluate("() => scrollY") == 0
+    page.evaluate("() => frames[0].postMessage({ theme: 'dark' }, '*')")
+    frame.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (896, 736)], ids=["laptop", "frame"])
+def test_what_lights_up_is_seen_with_what_is_pointed_at(open_page, size):
+    page = open_page(explain.trace(*explain.integer_example()), viewport={"width": size[0], "height": size[1]})
+    for step, name, at in ((1, "0.out", 5), (3, "2.out", 2), (5, "4.out", 1), (11, "d 1.out", 3), (13, "d 0.weight", 3)):
+        page.evaluate(
+            "([step, name, at]) => { goTo(step); focusCell(cellFor({ tensor: trace.arrays[name], at })); }", [step, name, at]
+        )
+        hidden = page.evaluate("""() => Array.from(document.querySelectorAll("td.lit, td.chosen")).filter((td) => {
+          const { top, bottom } = td.getBoundingClientRect();
+          return top < 0 || bottom > innerHeight;
+        }).length""")
+        assert hidden == 0, (step, name)
+
+
 def test_every_step_has_its_grids_named_for_a_screen_reader(open_page):
     page = open_page(explain.trace(*explain.integer_example(samples=2)))
     for step in range(page.evaluate("() => steps.length")):

@@ -13,8 +13,8 @@ from ..files import write_whole
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
 
-SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "view.js")
-"""Equations; the terms of a sum; arrays and their recomputation; steps; what is seen."""
+SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "input.js")
+"""Equations; the terms of a sum; arrays and their recomputation; steps; arrays as grids; a number's account; the stage; pointer and keys."""
 
 
 def write_page(trace, path):

@@ -25,7 +25,10 @@ function entryName(tensor, at) {
   return tensor.shape.length ? `${tensor.name}[${unravel(tensor.shape, at)}]` : tensor.name;
 }
 
-const termValue = (sources) => sources.reduce((product, source) => product * factorOf(source), 1);
+/** A gate that stops everything, infinity too. */
+const isShut = ({ constant, tensor, at }) => constant === "lost" || ((tensor?.own === "open" || tensor?.own === "kept") && tensor.data[at] === 0);
+
+const termValue = (sources) => (sources.some(isShut) ? 0 : sources.reduce((product, source) => product * factorOf(source), 1));
 
 /** label -> rule: a generator of terms, each a list of sources. The first is the sum itself, a second the same sum read otherwise. */
 function readingsOf(trace, tensor) {
