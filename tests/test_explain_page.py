@@ -186,7 +186,7 @@ def test_focus_is_never_lost_and_steps_are_spoken(open_page):
     page = open_page(explain.trace(*explain.integer_example(samples=2)))
     page.focus('[data-step="12"]')
     page.keyboard.press("Enter")
-    assert page.evaluate(FOCUS)[1] == "ReLU" and "ReLU, backward, step 13 of 14" == page.inner_text("#spoken")
+    assert page.evaluate(FOCUS)[1] == "ReLU" and page.inner_text("#spoken") == "ReLU, backward, step 13 of 14"
     page.focus('[data-move="1"]')
     page.keyboard.press("Enter")
     assert page.evaluate(FOCUS)[2] == "Next step" and "Convolution, backward" in page.inner_text("#spoken")
