@@ -189,8 +189,11 @@ def test_sheets_are_worked_or_blank():
     assert "d 0.weight (1, 1, 2, 2)" in text and "____" not in text
     assert blank.count("____") == sum(t[name].size for name in t if name.startswith("d ") and name != "d loss")
     markdown = t.to_markdown(worksheet=True)
-    assert r"\sum_{c,u,v}" in markdown and "## `d input`" in markdown and "____" in markdown
-    assert len(text.splitlines()) == len(blank.splitlines())
+    assert r"\sum_{c,u,v}" in markdown and "### `d input`" in markdown
+    assert markdown.count(r"\square") == blank.count("____") and r"\square" not in t.to_markdown()
+    assert [line for line in blank.splitlines() if line.startswith("Fill in the blanks")]
+    assert not [line for line in (text + markdown).splitlines() if line != line.rstrip()]
+    assert r"e_{n,k} / S_{n}" in t.equations["probabilities"].latex
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -85,6 +85,9 @@ class Report:
             worst = np.max(check.error, initial=0, where=~check.undefined)
             counts = f"{wrong.sum()} of {wrong.size} wrong, {check.undefined.sum()} undefined at a kink or tie"
             lines.append(f"d {name}: {counts}, largest error {worst:.1e}")
+        unchecked = [f"d {name}" for name, check in self.checks.items() if check.undefined.all()]
+        if unchecked:
+            lines.append(f"nothing of {', '.join(unchecked)} was checked: move the input a little off the kinks and ties")
         return "\n".join([*lines, "ok" if self.ok else "NOT ok"])
 
 

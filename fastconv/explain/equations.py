@@ -167,7 +167,7 @@ _TOKEN = re.compile(
     r"(?P<d>\bd )?(?P<entry>(?:(?P<layer>\d+)\.(?P<own>[a-z]+)|(?P<plain>input|loss(?:es)?|shifted|exponentials|sums"
     r"|probabilities|onehot|error|target))(?:\[(?P<index>[^\]]*)\])?)"
     r"|(?P<over>(?P<what>sum|max) over (?P<letters>[a-z](?:,[a-z])*)(?P<rest>[^,]*?(?:,[a-z])*) of )"
-    r"|(?P<words>\b(?!sum|max)[a-z]{2,}\b(?: a\b| \b(?!sum|max)[a-z]{2,}\b)*)|(?P<times> ?\* ?)"
+    r"|(?P<words>\b(?!sum|max)[a-z]{2,}\b(?: a\b| \b(?!sum|max)[a-z]{2,}\b)*)|(?P<divided> \* 1/)|(?P<times> ?\* ?)"
 )
 
 
@@ -193,4 +193,4 @@ def _latex_token(match):
     if match["words"]:
         word = match["words"]
         return rf"\{word}" if word in ("exp", "log") else rf"\text{{ {word} }}"
-    return r"\,"
+    return " / " if match["divided"] else r"\,"

@@ -2,28 +2,38 @@
 
 import numpy as np
 
+from .equations import to_latex
 from .ledger import number
 
 _HIDDEN = ("cols",)
 """Left out: a copy of the input, patch by patch, larger than everything else together."""
 
+WIDEST = 10
+"""Rows and columns up to which an array is a matrix in Markdown; larger ones are set as text."""
+
+_TASK = "Fill in the blanks, to four decimals. The same sheet without worksheet mode is the solution."
+
 
 def text(trace, worksheet):
     """`Trace.to_text`."""
-    blocks = [_heading(trace)]
+    blocks = [_heading(trace), *([_TASK] if worksheet else [])]
     for name in _shown(trace):
-        lines = [f"{name} {_size(trace[name])}", f"    {trace.equations[name].text}"]
-        blocks.append("\n".join(lines + [f"  {row}" for row in _table(trace[name], _blank(name, worksheet))]))
+        lines = [f"{name} {_size(trace[name])}".rstrip(), f"    {trace.equations[name].text}"]
+        blocks.append("\n".join(lines + [f"  {row}" for row in _table(trace[name], _is_blank(name, worksheet))]))
     return "\n\n".join(blocks) + "\n"
 
 
 def markdown(trace, worksheet):
     """`Trace.to_markdown`."""
     note = r"$\partial a$ stands for $\partial L / \partial a$, the loss's gradient with respect to $a$."
-    blocks = [f"# {_heading(trace)}", note]
-    for name in _shown(trace):
-        rows = "\n".join(_table(trace[name], _blank(name, worksheet)))
-        blocks.append(f"## `{name}` {_size(trace[name])}\n\n$${trace.equations[name].latex}$$\n\n```text\n{rows}\n```")
+    blocks = [f"# {_heading(trace)}", *([_TASK] if worksheet else []), note]
+    for title, names in _parts(trace).items():
+        blocks.append(f"## {title}")
+        for name in names:
+            blank = _is_blank(name, worksheet)
+            small = max(trace[name].shape[-2:], default=1) <= WIDEST
+            body = _matrices(name, trace[name], blank) if small else f"```text\n{chr(10).join(_table(trace[name], blank))}\n```"
+            blocks.append(f"### `{name}` {_size(trace[name])}".rstrip() + f"\n\n$${trace.equations[name].latex}$$\n\n{body}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -37,7 +47,16 @@ def _shown(trace):
     return [name for name in trace.names if name.split(".")[-1] not in _HIDDEN]
 
 
-def _blank(name, worksheet):
+def _parts(trace):
+    """The names under three headings."""
+    parts = {"Forward": [], "Loss": [], "Backward": []}
+    for name in _shown(trace):
+        is_layers = name == "input" or "." in name
+        parts["Backward" if name.startswith("d ") else "Forward" if is_layers else "Loss"].append(name)
+    return parts
+
+
+def _is_blank(name, worksheet):
     return worksheet and name.startswith("d ") and name != "d loss"
 
 
@@ -45,15 +64,29 @@ def _size(array):
     return f"({', '.join(map(str, array.shape))})" if array.ndim else ""
 
 
+def _planes(array):
+    """The matrices of an array, each with its index."""
+    rows, columns = ([1, 1, *array.shape])[-2:]
+    return zip(np.ndindex(array.shape[:-2]), array.reshape(-1, rows, columns))
+
+
 def _table(array, blank):
     """The rows of an array, plane by plane, each under its index."""
-    rows, columns = ([1, 1, *array.shape])[-2:]
-    planes = array.reshape(-1, rows, columns)
-    leading = array.shape[:-2]
-    cells = np.array([("____" if blank else number(value)) for value in array.ravel()], object).reshape(planes.shape)
+    cells = np.array([("____" if blank else number(value)) for value in array.ravel()], object).reshape(array.shape)
     width = max((len(cell) for cell in cells.ravel()), default=0)
-    for plane, index in zip(cells, np.ndindex(leading)):
-        if leading:
+    for index, plane in _planes(cells):
+        if index:
             yield f"[{','.join(map(str, index))}]"
         for row in plane:
             yield "  ".join(cell.rjust(width) for cell in row)
+
+
+def _matrices(name, array, blank):
+    """An array as LaTeX, plane by plane."""
+    cells = np.array([(r"\square" if blank else number(value)) for value in array.ravel()], object).reshape(array.shape)
+    lines = []
+    for index, plane in _planes(cells):
+        symbol = to_latex(f"{name}[{','.join(map(str, index))}]" if index else name)
+        rows = r" \\ ".join(" & ".join(row) for row in plane)
+        lines.append(rf"$${symbol} = \begin{{bmatrix}} {rows} \end{{bmatrix}}$$")
+    return "\n\n".join(lines)

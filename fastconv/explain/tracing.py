@@ -256,8 +256,9 @@ def _cross_entropy(arrays, net, labels):
 def _mse(arrays, net, target):
     """Adds target, error and loss to `arrays`; -> the gradient to the last output"""
     y = arrays[f"{len(net.layers) - 1}.out"]
-    loss, cache = functional.mse_forward(y, np.array(as_float(target, "target"), net.dtype))
-    arrays |= {"target": y - cache.error, "error": cache.error, "loss": np.array(loss, net.dtype)}
+    target = np.array(as_float(target, "target"), net.dtype)
+    loss, cache = functional.mse_forward(y, target)
+    arrays |= {"target": target.reshape(y.shape), "error": cache.error, "loss": np.array(loss, net.dtype)}
     return functional.mse_backward(cache)
 
 
