@@ -22,14 +22,25 @@ def number(value):
 
 
 def terms(ledger):
-    """The terms of a sum as LaTeX: 1 · 0.7 + ..."""
-    products = [r" \cdot ".join(f"({number(f)})" if f < 0 else number(f) for f in term.factors) for term in ledger.terms]
+    """The terms of a sum as LaTeX: 1 \\cdot 0.7 + ...; of more than six, those that are 0 are left out."""
+    listed = [term for term in ledger.terms if term.value or len(ledger.terms) <= 6]
+    products = [r" \cdot ".join(f"({number(f)})" if f < 0 else number(f) for f in term.factors) for term in listed]
     return " + ".join(products)
+
+
+def tied(trace):
+    """The first window of the pool that two positive numbers tie in, and what it gives them."""
+    for index in np.ndindex(trace["2.out"].shape):
+        entry = f"[{','.join(map(str, index))}]"
+        look = trace.why(f"2.out{entry}").looks[0]
+        if look.tied and trace["2.out"][index] > 0:
+            return f"`{look}`. It takes {number(trace['d 2.out'][index])}, the other one nothing."
+    raise AssertionError("the example has no tie to show")
 
 
 def render(text):
     """-> Markdown; AssertionError where a block's numbers are not the engine's."""
-    names = {"matrix": matrix, "number": number, "terms": terms}
+    names = {"matrix": matrix, "number": number, "terms": terms, "tied": tied}
     parts = re.split(r"(```python\n.*?```)", text, flags=re.S)
     for k, part in enumerate(parts):
         if part.startswith("```python"):

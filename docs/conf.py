@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 sys.path[:0] = [os.path.abspath(".."), os.path.abspath(".")]
 
+from sklearn.datasets import load_digits  # noqa: E402
+
 import fastconv  # noqa: E402
 
 os.makedirs(os.path.join(os.path.dirname(__file__), "_static"), exist_ok=True)  # by_hand.py writes into it
@@ -37,7 +39,12 @@ numpydoc_validation_checks = {"GL01", "GL06", "GL07", "GL09", "GL10", "PR02", "P
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastconv"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+html_theme_options = {
+    "show_toc_level": 2,
+    "header_links_before_dropdown": 4,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
 html_sidebars = {page: [] for page in ("index", "start", "estimators", "networks", "files", "engine", "backpropagation")}
 html_show_sourcelink = False
 
@@ -52,6 +59,11 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "default_thumb_file": os.path.join(os.path.dirname(__file__), "digits.png"),
+    # No "<... object at 0x7f...>" under a block that ends with one.
+    "capture_repr": (),
+    # A page of running times that would load tables' styles from elsewhere.
+    "write_computation_times": False,
     "within_subsection_order": "FileNameSortKey",
     "first_notebook_cell": None,
     "remove_config_comments": True,
@@ -62,6 +74,8 @@ def write_by_hand(app):
     """The derivation with its numbers, and the page that stands in it."""
     import by_hand
 
+    # Compiled before the examples run: its notice is not part of what they print.
+    fastconv.ConvNetClassifier(max_iter=1).fit(*load_digits(return_X_y=True))
     by_hand.main()
 
 

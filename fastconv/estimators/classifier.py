@@ -35,7 +35,6 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
 
     Examples
     --------
-    --------
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import train_test_split
     >>> X, y = load_digits(return_X_y=True)
