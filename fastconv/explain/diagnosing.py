@@ -4,19 +4,15 @@ Every mistake, alone and in pairs, is made on the trace's own network; the one w
 """
 
 from dataclasses import dataclass
-from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import as_float
 from .ledger import number
-from .mistakes import END, LOSS, MISTAKES, variations
-from .planted import Planted
+from .mistakes import END, LOSS, MISTAKES, OTHER_CORRECTIONS
+from .rounding import LOOSE
+from .searching import Search
 from .terms import entry
-
-TIGHT, LOOSE = 1e-9, 1e-5
-"""Relative to the gradient's size: agreement in float64, and in float32."""
 
 
 @dataclass(frozen=True)
@@ -84,94 +80,26 @@ def diagnose(gradient, trace, name):
     name = name.strip().removeprefix("d ")
     right = _gradient_of(trace, name)
     given = as_float(gradient, "gradient").astype(np.float64)
+    dtype = getattr(gradient, "dtype", np.dtype(float))
     if sorted(given.shape) != sorted(right.shape):
         raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as {name!r}, or its axes reordered")
-    search = _Search(Planted(trace), name, given)
-    where = _first_deviation(given, search.right, name)
+    search = Search(trace, name, given, dtype)
+    where = _first_deviation(search)
     if not np.isfinite(given).all():
-        return _unknown(given, search, where)
-    exact, rounded, sloppy = _tiers(given, trace)
+        return _unknown(search, where)
+    exact, rounded, sloppy = search.tiers
     for tier in rounded:
         # Rounding first: numbers that a rounded right gradient may have are never called wrong.
         if search.is_right(tier):
-            return _correct(search, tier)
-    for tiers, sizes, confidence in ((exact, (1, 2), 1.0), (rounded, (1, 2), 0.9), (sloppy, (1,), 0.5)):
+            return _correct(search, tier, is_rounded=True)
+    # One mistake and rounding is likelier than two, which may give any few digits by chance.
+    for size, tiers, confidence in ((1, exact, 1.0), (1, rounded, 0.9), (2, exact, 1.0), (2, rounded, 0.9), (1, sloppy, 0.5)):
         for tier in tiers:
             if search.is_right(tier):
-                return _correct(search, tier)
-            for size in sizes:
-                if found := search.explained(size, tier):
-                    return _named(found, trace, where, confidence)
-    return _unknown(given, search, where)
-
-
-class _Fit(NamedTuple):
-    """How well a planted gradient explains the given one: where it was planted, their largest difference, its size."""
-
-    plants: tuple
-    residual: float
-    size: float
-
-
-class _Search:
-    """The given gradient against every planted one."""
-
-    def __init__(self, planted, name, given):
-        self.planted, self.name, self.given = planted, name, given
-        self.right = planted.gradient(name, ())
-        self.choices = variations(planted.trace, name, given.shape)
-        self.floor = TIGHT * abs(planted.dy(len(planted.trace.layers) - 1, ())).max()
-        self._tried = {}
-
-    def is_right(self, tier):
-        """Whether the given gradient is the right one, up to relative and absolute tolerance."""
-        return self.right.shape == self.given.shape and self._agrees(self._fit((), self.right), tier)
-
-    def explained(self, size, tier):
-        """names -> fits of the mistakes, `size` together, that give these numbers: the closest and commonest first."""
-        if size not in self._tried:
-            self._tried[size] = list(self._candidates(size))
-        found = {}
-        for names, fit in self._tried[size]:
-            if self._agrees(fit, tier):
-                found.setdefault(names, []).append(fit)
-        # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
-        unit = max(TIGHT * abs(self.given).max(initial=0), self.floor, 1e-300)
-        best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
-        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
-        return {names: found[names] for names in order}
-
-    def rivals(self, tier):
-        """The single mistakes that rounding hides: not the right gradient, and yet no further from the given one."""
-        right = self._fit((), self.right).residual
-        found = self.explained(1, tier).items()
-        return [names for names, fits in found if any(abs(fit.residual - right) > self.floor for fit in fits)]
-
-    def _fit(self, plants, candidate):
-        return _Fit(plants, float(abs(self.given - candidate).max(initial=0)), float(abs(candidate).max(initial=0)))
-
-    def _agrees(self, fit, tier):
-        relative, absolute = tier
-        return fit.residual <= relative * max(fit.size, self.floor) + absolute
-
-    def _candidates(self, size):
-        for choice in combinations(self.choices, size):
-            plants = tuple(plant for plants in choice for plant in plants)
-            names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
-            slots = {(plant.place, plant.slot) for plant in plants}
-            if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
-                gradient = self.planted.gradient(self.name, plants)
-                if gradient.shape == self.given.shape:
-                    yield names, self._fit(plants, gradient)
-
-
-def _contradict(plants):
-    """A bias is summed once; whoever mistakes dw's taps has them in one way."""
-    return {"bias", "columns"} <= {plant.slot for plant in plants if plant.place == END}
-
-
-def _rank(names):
-    return sum(2.0 ** list(MISTAKES).index(name) for name in names)
+                return _correct(search, tier, is_rounded=tier in sloppy)
+            if found := search.explained(size, tier):
+                return _named(found, trace, where, confidence)
+    return _unknown(search, where)
 
 
 def _gradient_of(trace, name):
@@ -181,40 +109,30 @@ def _gradient_of(trace, name):
     return trace[f"d {name}"]
 
 
-def _decimals(given):
-    """To how many decimals every entry of the gradient is rounded, 9 if it is not."""
-    single = np.array_equal(given, given.astype(np.float32))
-    slack = (1e-7 if single else 1e-13) * abs(given)  # 0.12 in float32
-    # Finer than the numbers themselves, every number is on the grid.
-    grids = (d for d in range(9) if slack.max(initial=0) < 0.05 * 10.0**-d)
-    return next((d for d in grids if (abs(given - given.round(d)) <= slack).all()), 9)
-
-
-def _tiers(given, trace):
-    """(relative, absolute) tolerances to try: if nothing was rounded, the result was, every step was."""
-    decimals = max(_decimals(given), 2)  # 0.5 may well be 0.50
-    single = trace["input"].dtype == np.float32 or np.array_equal(given, given.astype(np.float32))
-    exact, unit = [(LOOSE, 0.0)] if single else [(TIGHT, 0.0), (LOOSE, 0.0)], 10.0**-decimals
-    if decimals > 8:
-        return exact, [], []
-    # Whoever rounds at every step is off by a few units in the end; believed where that is little of the gradient.
-    sloppy = [(LOOSE, 5 * unit)] if 100 * unit < abs(given).max(initial=0) else []
-    return exact, [(LOOSE, 0.5001 * unit)], sloppy
-
-
-def _correct(search, tier):
-    rivals = search.rivals(tier) if tier[1] else ()
-    text = f"The gradient is right, to its rounding ({2 * tier[1]:.1g})." if tier[1] else "The gradient is right."
+def _correct(search, tier, is_rounded):
+    rivals = search.rivals(tier) if is_rounded else ()
+    text = f"The gradient is right, to its rounding ({2 * tier.slack.max():.1g})." if is_rounded else "The gradient is right."
+    if is_rounded and not search.given.any() and search.right.any():
+        text = (
+            f"Every entry is 0; so is the right gradient's, rounded to {2 * tier.slack.max():.1g}. These digits tell no more."
+        )
     return Diagnosis(None, (), 1 / (1 + len(rivals)), text, tuple(rivals))
 
 
 def _named(found, trace, where, confidence):
     mistakes, *others = found
-    text = "; and ".join(f"{name}{_layer(name, found[mistakes], trace)}: {MISTAKES[name]}" for name in mistakes) + "."
+    fits = found[mistakes]
+    text = "; and ".join(f"{name}{_layer(name, fits, trace)}: {_correction(name, fits[0])}" for name in mistakes) + "."
     if others:
         names = ", ".join(" with ".join(names) for names in others[:5])
         text += f" Here the numbers alone do not tell it from {names}{' and others' if len(others) > 5 else ''}."
     return Diagnosis(mistakes[0], mistakes, confidence / len(found), text, tuple(others), where)
+
+
+def _correction(mistake, fit):
+    """What to do instead, for the form that the mistake has in `fit`."""
+    hows = [plant.how for plant in fit.plants if plant.mistake == mistake]
+    return OTHER_CORRECTIONS.get((mistake, hows[0]), MISTAKES[mistake])
 
 
 def _layer(mistake, fits, trace):
@@ -223,29 +141,30 @@ def _layer(mistake, fits, trace):
     return " at layer {} ({})".format(*places, type(trace.layers[min(places)]).__name__) if len(places) == 1 else ""
 
 
-def _first_deviation(given, right, name):
+def _first_deviation(search):
     """The first entry, in row-major order, that is not the right one."""
+    given, right = search.given, search.right
     if given.shape != right.shape:
         return None
-    slack = LOOSE * abs(right).max(initial=0)
-    if np.isfinite(given).all():
-        slack += 0.5001 * 10.0 ** -_decimals(given)
+    slack = LOOSE * abs(right).max(initial=0) + search.noise[1] * search.is_single
+    if np.isfinite(given).all() and search.tiers.rounded:
+        slack = slack + np.minimum.reduce([tier.slack for tier in search.tiers.rounded])
     off = ~(abs(given - right) <= slack)  # NaN is off, too
-    return entry(f"d {name}", *map(int, np.argwhere(off)[0])) if off.any() else None
+    return entry(f"d {search.name}", *map(int, np.argwhere(off)[0])) if off.any() else None
 
 
-def _unknown(given, search, where):
-    if given.shape != search.right.shape:
-        text = f"The axes are transposed, {given.shape} for {search.right.shape}, and no known mistake explains the numbers."
+def _unknown(search, where):
+    given, right = search.given, search.right
+    if given.shape != right.shape:
+        text = f"The axes are transposed, {given.shape} for {right.shape}, and no known mistake explains the numbers."
         return Diagnosis("transposed", ("transposed", "unknown"), 0.5, text)
     if where is None:
-        return Diagnosis(
-            "unknown", ("unknown",), 0.0, "No known mistake explains the gradient, which is off in its last digits."
-        )
+        text = "No known mistake explains the gradient, which is off in its last digits."
+        return Diagnosis("unknown", ("unknown",), 0.0, text)
     index = search.planted.trace.parse(where)[1]
-    off = int((~(abs(given - search.right) <= LOOSE * abs(search.right).max())).sum())
+    off = int((~(abs(given - right) <= LOOSE * abs(right).max())).sum())
     text = (
         f"No known mistake, alone or in a pair, gives these numbers. {off} of {given.size} entries deviate; the first is "
-        f"{where}: {number(given[index])} where {number(search.right[index])} is right. trace.why({where!r}) lists its terms."
+        f"{where}: {number(given[index])} where {number(right[index])} is right. trace.why({where!r}) lists its terms."
     )
     return Diagnosis("unknown", ("unknown",), 0.0, text, (), where)

@@ -56,27 +56,54 @@ class Plant(NamedTuple):
     how: object
 
 
+OTHER_CORRECTIONS = {
+    (
+        "mean_missing",
+        "missing over outputs",
+    ): "divide by the number K of outputs: the squared error is a mean over samples and outputs",
+    ("mean_missing", "missing over both"): "divide by N*K: the squared error is a mean over samples and outputs",
+    (
+        "kernel_not_rotated",
+        "rows",
+    ): "rotate the kernel for dx by 180 degrees, rows as well as columns: one axis is turned wrongly",
+    (
+        "kernel_not_rotated",
+        "columns",
+    ): "rotate the kernel for dx by 180 degrees, rows as well as columns: one axis is turned wrongly",
+    (
+        "kernel_not_rotated",
+        "filters",
+    ): "rotate the kernel in its last two axes only, w[:, :, ::-1, ::-1]: filters and channels stay",
+    (
+        "kernel_not_rotated",
+        "filters reversed",
+    ): "rotate the kernel in its last two axes, w[:, :, ::-1, ::-1], not in filters and channels",
+}
+"""A better word for some forms of a mistake."""
+
+
 # --- which mistakes a network has room for ---
 
-_CROPS = [("padding_not_cropped", "crop", how) for how in ("start", "end", "swapped")]
+_CROPS = [("padding_not_cropped", "crop", how) for how in ("start", "end", "swapped", "start rows", "start columns")]
+_OVERLAPS = [("overlap_assigned", "overlap", f"{order} {what}") for order in ("window", "tap") for what in ("winner", "all")]
+_COL2IM = ("patch", "tap", "patch last filter", "tap last filter", "add last filter")
 _AT = {
-    MaxPool2d: [("tie_all", "tie", "all"), ("tie_last", "tie", "last"), ("tie_split", "tie", "split"),
-                *(("overlap_assigned", "overlap", f"{order} {what}") for order in ("window", "tap") for what in ("winner", "all")),
-                *_CROPS],
-    AvgPool2d: [*(("overlap_assigned", "overlap", f"{order} all") for order in ("window", "tap")), *_CROPS],
+    MaxPool2d: [("tie_all", "tie", "all"), ("tie_last", "tie", "last"), ("tie_split", "tie", "split"), *_OVERLAPS, *_CROPS],
+    AvgPool2d: [*_OVERLAPS, *_CROPS],
     ReLU: [("relu_mask_missing", "mask", "missing"), ("relu_mask_at_zero", "mask", "at zero")],
-    Conv2d: [*(("col2im_assigned", "col2im", order + of) for order in ("patch", "tap") for of in ("", " last filter")),
-             ("kernel_not_rotated", "kernel", "reversed"), ("transposed", "kernel", "transposed"),
-             ("stride_not_dilated", "stride", "one"), *_CROPS],
+    Conv2d: [*(("col2im_assigned", "col2im", how) for how in _COL2IM),
+             *(("kernel_not_rotated", "kernel", how) for how in ("reversed", "rows", "columns", "filters", "filters reversed")),
+             *(("transposed", "axes", how) for how in ("transposed", "channels")),
+             *(("stride_not_dilated", "stride", how) for how in ("one", "repeated", "one more")), *_CROPS],
     Flatten: [("flatten_order", "order", how + inverse) for how in ("channels last", "column-major", "planes")
               for inverse in ("", ", inverse")],
-    Linear: [("transposed", "weight", "transposed")],
+    Linear: [("transposed", "axes", "transposed")],
 }  # fmt: skip
-_SUBSETS = 3
-"""Up to so many layers of a kind, a mistake is tried in every subset of them; beyond, in each alone and in all."""
+_SUBSETS = {1: 5, 2: 3}
+"""Looking for one mistake or two: up to so many layers, each is tried in every subset of those that have room for it."""
 
 
-def variations(trace, name, shape):
+def variations(trace, name, shape, together=1):
     """The choices that could show in the gradient of `name`: a list of tuples of plants, each one mistake.
 
     Parameters
@@ -86,25 +113,43 @@ def variations(trace, name, shape):
         "0.weight", "1.out", "input".
     shape : tuple
         Of the gradient to explain: it decides which transpositions are possible.
+    together : 1 or 2
+        How many mistakes are looked for at once.
     """
     at_end, places = _at_end(trace, name, shape), {}
     for index in range(_lowest(name), len(trace.layers)):
-        for form in _AT.get(type(trace.layers[index]), ()):
-            if _suits(trace, index, form):
-                places.setdefault(form, []).append(index)
+        for mistake, slot, how in _AT.get(type(trace.layers[index]), ()):
+            if _suits(trace, index, slot, how):
+                places.setdefault((mistake, how), []).append((Plant(mistake, index, slot, how),))
+        if _is_masked_pool(trace, index):
+            # ReLU's mask taken from the pooled numbers, and the gradient masked before the pool shares it out.
+            late = Plant("relu_mask_missing", index - 1, "mask", "missing"), Plant("relu_mask_missing", index, "gate", "on")
+            places.setdefault(("relu_mask_missing", "late"), []).append(late)
     choices = [(plant,) for plant in (*_at_loss(trace), *at_end)]
-    for (mistake, slot, how), layers in places.items():
-        plants = [Plant(mistake, index, slot, how) for index in layers]
-        choices += _subsets(plants)
-        # Whoever forgets the stride in dx forgets it in dw as well.
-        choices += [(*plants, plant) for plant in at_end if plant.mistake == mistake == "stride_not_dilated"]
+    for (mistake, how), layers in places.items():
+        # Whoever forgets the stride or swaps the padding in dx does so in dw as well.
+        ends = [
+            plant
+            for plant in at_end
+            if plant.mistake == mistake in ("stride_not_dilated", "padding_not_cropped") and plant.how == how
+        ]
+        every = tuple(plant for plants in layers for plant in plants)
+        choices += _subsets(trace, layers, _SUBSETS[together]) + [(*every, plant) for plant in ends]
     return choices
 
 
-def _subsets(plants):
-    if len(plants) > _SUBSETS:
-        return [tuple(plants), *((plant,) for plant in plants)]
-    return list(chain.from_iterable(combinations(plants, size) for size in range(len(plants), 0, -1)))
+def _subsets(trace, layers, most):
+    """Joined plants of subsets of the layers; of many layers only: all, each alone, those of a kind, those on a side of Flatten."""
+    if len(layers) <= most:
+        chosen = list(chain.from_iterable(combinations(layers, size) for size in range(len(layers), 0, -1)))
+    else:
+        sides = {}
+        for plants in layers:
+            layer, is_flat = trace.layers[plants[0].place], trace[f"{plants[0].place}.out"].ndim == 2
+            for side in (type(layer), is_flat):
+                sides.setdefault(side, []).append(plants)
+        chosen = [layers, *((plants,) for plants in layers), *(side for side in sides.values() if 1 < len(side) < len(layers))]
+    return [tuple(chain.from_iterable(plants)) for plants in chosen]
 
 
 def _lowest(name):
@@ -114,21 +159,36 @@ def _lowest(name):
     return int(name.split(".")[0]) + 1
 
 
-def _suits(trace, index, form):
+def _is_masked_pool(trace, index):
+    return index > 0 and isinstance(trace.layers[index], AvgPool2d) and isinstance(trace.layers[index - 1], ReLU)
+
+
+def _suits(trace, index, slot, how):
     """Whether the layer leaves room for a mistake of this form at all."""
     layer, shape = trace.layers[index], trace.shapes[index]
-    mistake, slot, _ = form
     if isinstance(layer, Linear):
         return layer.out_features == shape[0]
-    if isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d)):
-        window = layer.window(shape)
-        return {
-            "crop": max(window.PT, window.PB, window.PL, window.PR) > 0,
-            "overlap": window.SH < window.KH or window.SW < window.KW,
-            "stride": max(window.SH, window.SW) > 1,
-            "kernel": mistake != "transposed" or window.KH == window.KW,
-        }.get(slot, True)
-    return True
+    if not isinstance(layer, (Conv2d, MaxPool2d, AvgPool2d)):
+        return True
+    window = layer.window(shape)
+    if slot == "crop":
+        swapped = how != "swapped" or (window.PT, window.PL) != (window.PB, window.PR)
+        return max(window[8:12]) > 0 and swapped
+    if slot == "overlap":
+        return window.SH < window.KH or window.SW < window.KW
+    if slot == "stride":
+        return max(window.SH, window.SW) > 1
+    return not isinstance(layer, Conv2d) or _suits_kernel(layer, window, trace[f"{index}.weight"].shape, slot, how)
+
+
+def _suits_kernel(layer, window, shape, slot, how):
+    """As `_suits`, for what concerns a convolution's weights of `shape`."""
+    F, C, KH, KW = shape
+    if slot == "axes":
+        return KH == KW > 1 if how == "transposed" else F == C > 1 and layer.groups == 1
+    if slot == "kernel":
+        return {"reversed": KH * KW > 1, "rows": KH > 1 < KW, "columns": KH > 1 < KW}.get(how, F * C > 1)
+    return "last filter" not in how or layer.out_channels // layer.groups > 1
 
 
 def _at_loss(trace):
@@ -138,7 +198,7 @@ def _at_loss(trace):
     return [*plants, *(Plant("mean_missing", LOSS, "mean", f"missing over {what}") for what in ("outputs", "both"))]
 
 
-_SUMMED_OVER = [f"{which} {over}" for which in ("first", "last") for over in ("sample", "position", "of both")]
+_SUMMED_OVER = [*(f"{which} {over}" for which in ("first", "last") for over in ("sample", "position", "of both")), "mean"]
 
 
 def _at_end(trace, name, shape):
@@ -148,8 +208,11 @@ def _at_end(trace, name, shape):
     if name.endswith(".bias"):
         plants += [Plant("bias_not_summed", END, "bias", how) for how in _SUMMED_OVER]
     if name.endswith(".weight") and isinstance(layer, Conv2d):
-        plants += [Plant("kernel_rotated", END, "kernel", how) for how in ("rotated", "dy rotated")]
-        plants += [Plant("stride_not_dilated", END, "taps", "one")]
+        plants += [
+            Plant("kernel_rotated", END, "kernel", how)
+            for how in ("rotated", "dy rotated", "rows", "columns", "all axes", "filters")
+        ]
+        plants += [Plant("stride_not_dilated", END, "taps", "one"), Plant("padding_not_cropped", END, "taps", "swapped")]
     return plants + [Plant("flatten_order", END, "columns", how) for how in _flat_orders(trace, name)]
 
 

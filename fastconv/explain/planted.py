@@ -6,6 +6,11 @@ from .. import functional
 from . import wrong
 from .mistakes import END, LOSS, flatten_below
 
+_BACK = slice(None, None, -1)
+_REVERSED = {"rotated": (..., _BACK, _BACK), "rows": (..., _BACK, slice(None)), "columns": (..., _BACK), "all axes": (_BACK,) * 4,
+             "filters": (_BACK, _BACK)}  # fmt: skip
+"""How a kernel's gradient is turned when it should not be."""
+
 
 class Planted:
     """The backward pass of a trace in float64, with mistakes in it."""
@@ -13,6 +18,24 @@ class Planted:
     def __init__(self, trace):
         self.trace, self._dy = trace, {}
         self.caches = [_double(cache) for cache in trace.caches]
+
+    def magnitude(self, name):
+        """The gradient of `name` if nothing cancelled, every number taken without its sign: its rounding is a share of this."""
+        trace, last = self.trace, len(self.trace.layers) - 1
+        if trace.loss == "cross_entropy":
+            dy = (trace["probabilities"] + trace["onehot"]) / len(trace["input"])
+        else:
+            dy = 2 * (abs(trace[f"{last}.out"]) + abs(trace["target"])) / trace["target"].size
+        dy = dy.astype(np.float64)
+        for index in range(last, -1, -1):
+            if name == f"{index}.out":
+                return dy
+            cache = _double(trace.caches[index], abs)
+            dy, found = trace.layers[index].backward(functional, np.ascontiguousarray(dy), cache, True)
+            for kind, gradient in zip(trace.layers[index].parameter_shapes(trace.shapes[index]), found):
+                if name == f"{index}.{kind}":
+                    return gradient
+        return dy
 
     def gradient(self, name, plants):
         """The gradient of `name` with every one of `plants` in place."""
@@ -25,8 +48,7 @@ class Planted:
             found = self._parameter(name, plants, end)
         if "columns" in end:
             found = self._reordered(name, found, end["columns"])
-        if end.get("kernel") == "rotated":
-            found = found[..., ::-1, ::-1]
+        found = found[_REVERSED.get(end.get("kernel"), ...)]
         return found.transpose(end["axes"]) if "axes" in end else found
 
     def dy(self, index, plants):
@@ -48,6 +70,8 @@ class Planted:
 
     def _step(self, index, dy, slots):
         layer, cache = self.trace.layers[index], self.caches[index]
+        if slots.pop("gate", None):
+            dy = dy * (self.trace[f"{index}.out"] > 0)
         if not slots:
             return layer.backward(functional, np.ascontiguousarray(dy), cache, True)[0]
         x = self.trace[f"{index - 1}.out" if index else "input"]
@@ -72,7 +96,7 @@ class Planted:
             return wrong.bias(dy, end["bias"])
         if "taps" in end or end.get("kernel") == "dy rotated":
             rotated = end.get("kernel") == "dy rotated"
-            return wrong.conv_weight(dy, self.caches[index], stride=end.get("taps", "right"), dy_rotated=rotated)
+            return wrong.conv_weight(dy, self.caches[index], taps=end.get("taps", "right"), dy_rotated=rotated)
         _, found = self.trace.layers[index].backward(functional, dy, self.caches[index], False)
         return found[kind == "bias"]
 
@@ -80,8 +104,8 @@ class Planted:
         return gradient[:, wrong.flat_order(self.trace.shapes[flatten_below(self.trace, name)], how)]
 
 
-def _double(cache):
-    """A layer's cache in float64."""
+def _double(cache, change=lambda array: array):
+    """A layer's cache in float64, its arrays changed."""
     if cache is None or not hasattr(cache, "_replace"):
         return cache
 
@@ -89,6 +113,6 @@ def _double(cache):
         if isinstance(value, np.dtype):
             return np.dtype(np.float64)
         floating = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind == "f"
-        return value.astype(np.float64) if floating else value
+        return change(value.astype(np.float64)) if floating else value
 
     return cache._replace(**{name: widen(value) for name, value in cache._asdict().items()})

@@ -60,7 +60,7 @@ def _cropped(padded, window, crop):
     """dx cut out of the padded one, at the right place or a wrong one"""
     top, left = {
         "right": (window.PT, window.PL), "start": (0, 0), "end": (window.PT + window.PB, window.PL + window.PR),
-        "swapped": (window.PB, window.PR),
+        "swapped": (window.PB, window.PR), "start rows": (0, window.PL), "start columns": (window.PT, 0),
     }[crop]  # fmt: skip
     return padded[:, :, top : top + window.H, left : left + window.W]
 
@@ -69,30 +69,40 @@ def _relu(dy, x, cache, window, mask):
     return dy if mask == "missing" else np.where(x >= 0, dy, 0.0)
 
 
-def _conv(dy, x, cache, window, col2im="add", kernel="right", stride="right", crop="right"):
-    w = _turned(cache.w, kernel)
+def _conv(dy, x, cache, window, col2im="add", kernel="right", axes="right", stride="right", crop="right"):
+    w = _turned(cache.w, kernel, axes)
     groups, (N, F, OH, OW) = cache.groups, dy.shape
     w = w.reshape(groups, F // groups, *w.shape[1:])
     dy = dy.reshape(N, groups, F // groups, OH, OW)
     order, _, filters = col2im.partition(" ")
     if filters == "last filter":
         w, dy = w[:, -1:], dy[:, :, -1:]
+    if stride == "repeated":  # each entry of dy in the place of the zeros behind it, too
+        dy = dy.repeat(window.SH, axis=3).repeat(window.SW, axis=4)
     patches = np.einsum("gfcuv,ngfij->ngcuvij", w, dy, optimize=True)
-    patches = patches.reshape(N, -1, window.KH, window.KW, OH, OW)  # (N, C, KH, KW, OH, OW)
-    if stride == "one":
-        window = window._replace(SH=1, SW=1)
+    patches = patches.reshape(N, -1, window.KH, window.KW, *dy.shape[3:])  # (N, C, KH, KW, OH, OW)
+    more = {"right": None, "one": 1, "repeated": 1, "one more": window.SH + 1}[stride]
+    if more is not None:
+        across = window.SW + 1 if stride == "one more" else 1
+        window = window._replace(SH=more, SW=across, OH=dy.shape[3], OW=dy.shape[4])
     return _cropped(_add_patches(patches, window, order), window, crop)
 
 
-def _turned(w, kernel):
-    """The kernel as it is, reversed in both axes, or with its axes swapped"""
-    return {"right": w, "reversed": w[..., ::-1, ::-1], "transposed": w.swapaxes(-1, -2)}[kernel]
+def _turned(w, kernel, axes):
+    """The kernel as it is, reversed in some axes, or with two axes swapped"""
+    w = {"right": w, "transposed": w.swapaxes(-1, -2), "channels": w.swapaxes(0, 1)}[axes]
+    return {
+        "right": w, "reversed": w[..., ::-1, ::-1], "rows": w[..., ::-1, :], "columns": w[..., ::-1],
+        "filters": w[::-1, ::-1], "filters reversed": w[::-1, ::-1, ::-1, ::-1],
+    }[kernel]  # fmt: skip
 
 
 def _add_patches(patches, window, order):
     """col2im into the padded image, adding or assigning, patch by patch or tap by tap."""
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
-    padded = np.zeros((*patches.shape[:2], H + PT + PB, W + PL + PR))
+    # A wrong stride may reach further than the image.
+    rows, columns = (OH - 1) * SH + (KH - 1) * DH + 1, (OW - 1) * SW + (KW - 1) * DW + 1
+    padded = np.zeros((*patches.shape[:2], max(H + PT + PB, rows), max(W + PL + PR, columns)))
     if order == "patch":
         for i, j in np.ndindex(OH, OW):
             rows, columns = slice(i * SH, i * SH + KH * DH, DH), slice(j * SW, j * SW + KW * DW, DW)
@@ -108,12 +118,14 @@ def _add_patches(patches, window, order):
     return padded
 
 
-def conv_weight(dy, cache, *, stride="right", dy_rotated=False):
-    """dw of a convolution: x under dy, which "one" slides as if its stride were 1."""
+def conv_weight(dy, cache, *, taps="right", dy_rotated=False):
+    """dw of a convolution: x under dy, which "one" slides as if its stride were 1, in a frame that "swapped" puts on the wrong sides."""
     window, groups, (N, F, OH, OW) = cache.window, cache.groups, dy.shape
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, *_ = window
-    if stride == "one":
+    if taps == "one":
         SH = SW = 1
+    if taps == "swapped":
+        PT, PB, PL, PR = PB, PT, PR, PL
     dy = (dy[..., ::-1, ::-1] if dy_rotated else dy).reshape(N, groups, F // groups, OH, OW)
     padded = np.pad(cache.x, ((0, 0), (0, 0), (PT, PB), (PL, PR)))
     padded = padded.reshape(N, groups, -1, *padded.shape[2:])
@@ -138,12 +150,14 @@ def _flatten(dy, x, cache, window, order):
     return dx.reshape(x.shape)
 
 
-def _linear(dy, x, cache, window, weight):
+def _linear(dy, x, cache, window, axes):
     return dy @ cache.w.T
 
 
 def bias(dy, how):
-    """A bias gradient that is summed over too little: the first or last sample, or position, or one of both"""
+    """A bias gradient that is not the sum: the first or last sample, or position, or one of both, or the mean"""
+    if how == "mean":
+        return dy.mean(axis=(0, *range(2, dy.ndim)))
     which, _, over = how.partition(" ")
     at = 0 if which == "first" else -1
     positions = dy.reshape(*dy.shape[:2], -1)  # (N, F, OH*OW)

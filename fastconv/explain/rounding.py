@@ -1,0 +1,101 @@
+"""To how many digits a gradient was written down, and how far its entries may therefore be from the ones meant."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+TIGHT, LOOSE = 1e-9, 1e-5
+"""Relative to the gradient's size: agreement in float64, and in float32."""
+
+_DECIMALS, _DIGITS = 8, 5
+"""So many decimals, or significant digits, are taken for rounding; more for the numbers as they were computed."""
+
+
+class Tier(NamedTuple):
+    """A tolerance.
+
+    Attributes
+    ----------
+    relative : float
+        To the size of the gradient that is compared with.
+    slack : array
+        What each entry may be off besides.
+    """
+
+    relative: float
+    slack: np.ndarray
+
+
+class Tiers(NamedTuple):
+    """Tolerances to try: if nothing was rounded; if the result was, in any of the ways that it may have been; if every step was."""
+
+    exact: list
+    rounded: list
+    sloppy: list
+
+
+def tiers(given, noise, dtype, is_single):
+    """The `Tiers` of a gradient.
+
+    Parameters
+    ----------
+    given : float64 array
+    noise : (float, float)
+        What computing in float64 and in float32 alone may do to an entry.
+    dtype : numpy.dtype
+        In which `given` came.
+    is_single : bool
+        Whether float32 had a part in it.
+    """
+    double, single = (np.full(given.shape, size) for size in noise)
+    exact = [Tier(LOOSE, single)] if is_single else [Tier(TIGHT, double), Tier(LOOSE, single)]
+    rounded = [Tier(LOOSE, single + half) for half in _half_units(given, dtype, is_single)]
+    unit = 10.0 ** -max(_decimals(given, is_single), 2)
+    # Whoever rounds at every step is off by a few units in the end; believed where that is little of the gradient.
+    sloppy = [Tier(LOOSE, single + 5 * unit)] if rounded and 100 * unit < abs(given).max(initial=0) else []
+    return Tiers(exact, rounded, sloppy)
+
+
+def _half_units(given, dtype, is_single):
+    """Half a unit in each entry's last digit, for every way in which the gradient may have been rounded."""
+    found = []
+    decimals, digits = _decimals(given, is_single), _digits(given, is_single)
+    if decimals <= _DECIMALS:
+        found.append(np.full(given.shape, 0.5001 * 10.0 ** -max(decimals, 2)))  # 0.5 may well be 0.50
+    if digits <= _DIGITS:
+        found.append(0.5001 * _unit(given, max(digits, 2)))
+    with np.errstate(over="ignore"):
+        half = given.astype(np.float16)
+    if dtype == np.float16 or (given.any() and np.array_equal(half, given)):
+        found.append(abs(given) * 2.0**-11 + 2.0**-25)
+    return found
+
+
+def _decimals(given, is_single):
+    """To how many decimals every entry is rounded, 9 if it is not."""
+    slack = _representation(given, is_single)
+    # Finer than the numbers themselves, every number is on the grid.
+    grids = (d for d in range(_DECIMALS + 1) if slack.max(initial=0) < 0.05 * 10.0**-d)
+    return next((d for d in grids if (abs(given - given.round(d)) <= slack).all()), _DECIMALS + 1)
+
+
+def _digits(given, is_single):
+    """To how many significant digits every entry is rounded, 6 if it is not."""
+    slack = _representation(given, is_single)
+    for digits in range(1, _DIGITS + 1):
+        unit = _unit(given, digits)
+        nearest = np.divide(given, unit, out=np.zeros_like(given), where=unit > 0).round() * unit
+        if (abs(given - nearest) <= slack).all():
+            return digits
+    return _DIGITS + 1
+
+
+def _unit(given, digits):
+    """A unit in the last of so many digits of each entry, 0 for an entry that is 0."""
+    exponents = np.floor(np.log10(abs(given), out=np.zeros_like(given), where=given != 0))
+    return np.where(given == 0, 0.0, 10.0 ** (exponents - digits + 1))
+
+
+def _representation(given, is_single):
+    """How far 0.12 is from 12/100 in the type that it came in."""
+    return (1e-7 if is_single else 1e-13) * abs(given)

@@ -1,0 +1,105 @@
+"""The search: a given gradient against every one that a mistake, or two, would have made."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from .mistakes import END, MISTAKES, variations
+from .planted import Planted
+from .rounding import TIGHT, tiers
+
+
+class Fit(NamedTuple):
+    """How well a planted gradient explains the given one.
+
+    Attributes
+    ----------
+    plants : tuple of Plant
+    excess : dict of int to float
+        By a tier's slack: how far the worst entry is off beyond it.
+    size : float
+        The planted gradient's largest entry.
+    residual : float
+        The largest difference.
+    """
+
+    plants: tuple
+    excess: dict
+    size: float
+    residual: float
+
+
+class Search:
+    """The given gradient (float64, of ``dtype`` before) against every planted one."""
+
+    def __init__(self, trace, name, given, dtype):
+        self.planted, self.name, self.given = Planted(trace), name, given
+        self.right = self.planted.gradient(name, ())
+        self.is_single = trace["input"].dtype == np.float32 or np.array_equal(given, given.astype(np.float32))
+        self.noise = _noise(self.planted, name)
+        self.tiers = tiers(np.where(np.isfinite(given), given, 0), self.noise, dtype, self.is_single)
+        # One array serves several tiers; comparing with each of them once is enough.
+        self._slacks = {id(tier.slack): tier.slack for group in self.tiers for tier in group}
+        self._tried = {}
+
+    def is_right(self, tier):
+        """Whether the given gradient is the right one, within a tolerance."""
+        return self.right.shape == self.given.shape and self._agrees(self._fit((), self.right), tier)
+
+    def explained(self, size, tier):
+        """names -> fits of the mistakes, `size` together, that give these numbers: the closest and commonest first."""
+        if size not in self._tried:
+            self._tried[size] = list(self._candidates(size))
+        found = {}
+        for names, fit in self._tried[size]:
+            if self._agrees(fit, tier):
+                found.setdefault(names, []).append(fit)
+        # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
+        unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], 1e-300)
+        best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
+        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
+        return {names: found[names] for names in order}
+
+    def rivals(self, tier):
+        """The single mistakes that rounding hides: not the right gradient, and yet no further from the given one."""
+        right = self._fit((), self.right).residual
+        found = self.explained(1, tier).items()
+        return [names for names, fits in found if any(abs(fit.residual - right) > self.noise[0] for fit in fits)]
+
+    def _fit(self, plants, candidate):
+        off = abs(self.given - candidate)
+        excess = {key: float((off - slack).max(initial=0)) for key, slack in self._slacks.items()}
+        return Fit(plants, excess, float(abs(candidate).max(initial=0)), float(off.max(initial=0)))
+
+    def _agrees(self, fit, tier):
+        return fit.excess[id(tier.slack)] <= tier.relative * fit.size
+
+    def _candidates(self, size):
+        for choice in combinations(variations(self.planted.trace, self.name, self.given.shape, size), size):
+            plants = tuple(plant for plants in choice for plant in plants)
+            names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
+            slots = {(plant.place, plant.slot) for plant in plants}
+            if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
+                gradient = self.planted.gradient(self.name, plants)
+                if gradient.shape == self.given.shape:
+                    yield names, self._fit(plants, gradient)
+
+
+def _noise(planted, name):
+    """What rounding in float64 and in float32 may do to an entry: a few units of all that was added up for it.
+
+    Logits are rounded relative to themselves, and probabilities by as much again.
+    """
+    trace = planted.trace
+    largest = planted.magnitude(name).max(initial=0) * max(abs(trace[f"{len(trace.layers) - 1}.out"]).max(), 1)
+    return tuple(float(8 * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
+
+
+def _contradict(plants):
+    """A bias is summed once; whoever mistakes dw's taps has them in one way."""
+    return {"bias", "columns"} <= {plant.slot for plant in plants if plant.place == END}
+
+
+def _rank(names):
+    return sum(2.0 ** list(MISTAKES).index(name) for name in names)
