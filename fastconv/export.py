@@ -48,6 +48,8 @@ def _classification(graph, estimator, logits):
     graph.append("Softmax", [logits], "probabilities", axis=1)
     winner = graph.append("ArgMax", [logits], axis=1, keepdims=0)
     kinds = {"U": ("STRING", object), "O": ("STRING", object), "f": ("DOUBLE", np.float64), "b": ("BOOL", np.bool_)}
+    if classes.dtype.kind not in "biufUO":
+        raise TypeError(f"classes of {classes.dtype} cannot be exported, only numbers and text")
     kind, dtype = kinds.get(classes.dtype.kind, ("INT64", np.int64))
     graph.append("Gather", [graph.constant("classes", classes.astype(dtype)), winner], "label")
     return [("label", kind, ["N"]), ("probabilities", "FLOAT", ["N", K])]

@@ -72,6 +72,8 @@ def _parse(data):
     if len(data) < 8 or length > min(len(data) - 8, _LONGEST_HEADER):
         raise ModelFileError(f"not a model file: {len(data)} bytes cannot hold a header of {length}")
     header = _json(data[8 : 8 + length])
+    if "fastconv" not in header.get("__metadata__", {}):
+        raise ModelFileError("not written by fastconv: it has no description; Sequential.load_state_dict takes its tensors")
     about = _json(header.pop("__metadata__")["fastconv"])
     claimed = about["header"]
     if claimed != _header_hash(data):
@@ -159,7 +161,23 @@ def _json(text):
 
 
 def write_whole(path, data):
-    """Write a temporary file in the same folder, then rename: at every moment the old file or the new one is whole."""
+    """Write a temporary file in the same folder, then rename: at every moment the old file or the new one is whole.
+
+    A link is followed, and what is no file, such as /dev/stdout, is written to.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(path, data)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None  # not the temporary file's name
+
+
+def _replace(path, data):
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     # Not tempfile, whose files nobody else may read.
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)

@@ -11,7 +11,7 @@ try:
     MISSING = None
 except ImportError as error:  # not installed, or not for this NumPy
     FunctionCache, IndexDataCacheFile = object, None
-    MISSING = f"this needs numba ({error}); without it networks predict, and train with backend='loop'"
+    MISSING = f"this needs numba ({error}); without it networks and estimators predict, and only fastconv.train(backend='loop') trains"
 
 
 class _ForgivingCache(FunctionCache):

@@ -299,7 +299,7 @@ class Sequential:
         missing, unknown = self.params.keys() - state.keys(), state.keys() - self.params.keys()
         if missing or unknown:
             raise ValueError(f"state dict misses {sorted(missing)} and has unknown {sorted(unknown)}")
-        found = {name: as_float(state[name], name) for name in self.params}
+        found = {name: as_float(_detached(state[name]), name) for name in self.params}
         for name, value in found.items():
             if value.shape != self.params[name].shape:
                 raise ValueError(f"{name} has shape {value.shape}, expected {self.params[name].shape}")
@@ -326,6 +326,14 @@ class Sequential:
         if x.shape[1:] != self.input_shape:
             raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, self.input_shape))})")
         return x
+
+
+def _detached(value):
+    """A PyTorch tensor as one that NumPy can read."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach().cpu()
+    return value.float() if str(value.dtype) == "torch.bfloat16" else value
 
 
 def _rebuilt(layers, input_shape, dtype, buffer):

@@ -329,3 +329,82 @@ def test_progress_is_lines_elsewhere_and_a_bar_on_a_terminal(capsys):
         report("loss 1.0")
         report("loss 0.5")
     assert "2/2" in terminal.getvalue() and "loss 0.5" in terminal.getvalue()
+
+
+def test_training_that_diverges_says_so():
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch \d; lower learning_rate_init"):
+        quick(solver="sgd", learning_rate_init=1e8, max_iter=5).fit(X[:300], Y[:300])
+
+
+@pytest.mark.parametrize("first, second", [("sgd", "adam"), ("adam", "sgd")])
+@pytest.mark.parametrize("n", [40, 300])
+def test_another_solver_begins_with_nothing_remembered(first, second, n):
+    model = ConvNetClassifier([Flatten()], warm_start=True, solver=first, max_iter=2, random_state=0).fit(X[:n, :20], Y[:n] % 2)
+    model.set_params(solver=second).fit(X[:n, :20], Y[:n] % 2)
+    assert np.isfinite(model.predict_proba(X[:, :20])).all()
+
+
+def test_a_warm_start_takes_the_new_learning_rate():
+    model = quick(warm_start=True, average=False).fit(X[:300], Y[:300])
+    before = model.predict_proba(X)
+    model.set_params(learning_rate_init=1e-12).fit(X[:300], Y[:300])
+    assert_allclose(model.predict_proba(X), before, atol=1e-5)
+
+
+def test_early_stopping_holds_out_what_there_is():
+    few = quick(early_stopping=True, max_iter=2).fit(X[:80], Y[:80])  # 8 held out, 10 classes
+    assert len(few.validation_scores_) == 2
+    lonely = np.where(np.arange(100) == 7, 99, Y[:100])
+    assert 99 in quick(early_stopping=True, max_iter=2).fit(X[:100], lonely).classes_
+
+
+def test_class_weights_of_classes_that_a_batch_lacks():
+    settings = {"class_weight": {3: 2.0, 4: 3.0}, "shuffle": False, "augment": None}
+    some = Y[:300] != 3
+    model = quick(**settings).partial_fit(X[:300][some], Y[:300][some], classes=range(10))
+    plain = quick(shuffle=False, augment=None)
+    plain.partial_fit(X[:300][some], Y[:300][some], classes=range(10), sample_weight=np.where(Y[:300][some] == 4, 3.0, 1.0))
+    assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="class_weight.*negative"):
+        quick(class_weight={3: -1.0}).fit(X[:300], Y[:300])
+
+
+def test_schedules_are_for_sgd_as_in_scikit_learn():
+    a = quick(learning_rate="invscaling").fit(X[:300], Y[:300])
+    assert_array_equal(a.predict_proba(X), quick().fit(X[:300], Y[:300]).predict_proba(X))
+    b = quick(learning_rate="invscaling", solver="sgd").fit(X[:300], Y[:300])
+    assert not np.array_equal(b.predict_proba(X), quick(solver="sgd").fit(X[:300], Y[:300]).predict_proba(X))
+
+
+def test_pixels_of_any_size_and_constant_ones_are_scaled():
+    settings = {"augment": None, "max_iter": 6}
+    expected = quick(**settings).fit(X[:300], Y[:300]).score(X[300:600], Y[300:600])
+    huge = (X * 1e25).astype(np.float32)
+    assert quick(**settings).fit(huge[:300], Y[:300]).score(huge[300:600], Y[300:600]) == pytest.approx(expected, abs=0.1)
+    assert quick().fit(np.full((70, 64), 0.1), Y[:70]).scale_ == 1.0
+
+
+def test_a_table_of_a_square_number_of_columns_is_no_picture():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 36))
+    labels = (rows @ rng.normal(size=36) > 0).astype(int)
+    table = ConvNetClassifier(max_iter=1, random_state=0).fit(rows, labels)
+    assert table.image_shape_ == (1, 6, 6) and not any(isinstance(layer, Conv2d) for layer in table.network_.layers)
+    shown = ConvNetClassifier(max_iter=1, image_shape=(6, 6), random_state=0).fit(rows, labels)
+    assert any(isinstance(layer, Conv2d) for layer in shown.network_.layers)
+    digits = ConvNetClassifier(max_iter=1, random_state=0).fit(X[:100], Y[:100])
+    assert any(isinstance(layer, Conv2d) for layer in digits.network_.layers)
+
+
+def test_classes_of_a_later_call_must_be_the_first_ones():
+    model = quick().partial_fit(X[:100], Y[:100], classes=range(10))
+    model.partial_fit(X[:100], Y[:100], classes=range(10))
+    with pytest.raises(ValueError, match="classes"):
+        model.partial_fit(X[:100], Y[:100], classes=range(11))
+
+
+def test_labels_may_be_sparse():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    labels = np.stack([Y % 2, Y > 4], axis=1).astype(int)
+    dense = quick().fit(X[:200], labels[:200])
+    assert_array_equal(quick().fit(X[:200], scipy_sparse.csr_matrix(labels[:200])).predict_proba(X), dense.predict_proba(X))

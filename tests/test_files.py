@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 import tracemalloc
 from pathlib import Path
 
@@ -155,6 +156,10 @@ def test_no_flipped_bit_of_an_estimator_loads(tmp_path):
         ({"params": {"solver": "adam", "__class__": 1}}, "does not describe a ConvNetClassifier"),
         ({"params": {"layers": [["os.system", {}]]}}, "unknown layer 'os.system'"),
         ({"classes_dtype": "V8"}, "classes of type"),
+        ({"classes_dtype": "<U200000000"}, "the longest has 1 letters"),
+        ({"scale": 0.0}, "a scale of 0.0"),
+        ({"feature_names": ["only one"]}, "1 feature names for 60 features"),
+        ({"params": {"n_threads": "x"}}, "n_threads"),
     ],
 )
 def test_a_file_made_by_others_is_checked(tmp_path, change, message):
@@ -163,6 +168,50 @@ def test_a_file_made_by_others_is_checked(tmp_path, change, message):
     files.save_model(model.network_, path, model._description() | change)
     with pytest.raises(fastconv.ModelFileError, match=message):
         fastconv.ConvNetClassifier.load(path)
+
+
+def test_parameters_of_every_kind_come_back(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((70, 12)), np.array(["no", "yes"])[np.arange(70) % 2]
+    settings = {"batch_size": np.int64(16), "learning_rate_init": np.float32(0.25), "max_iter": 2, "warm_start": np.bool_(True)}
+    settings |= {"image_shape": (np.int64(3), 4), "class_weight": {"no": 2.0, "yes": 1}, "random_state": np.int64(3)}
+    model = fastconv.ConvNetClassifier([Flatten()], **settings).fit(X, y)
+    model.save(tmp_path / "model.safetensors")
+    again = fastconv.ConvNetClassifier.load(tmp_path / "model.safetensors")
+    assert all(again.get_params()[name] == value for name, value in model.get_params().items())
+    again.partial_fit(X, y)
+    wide = model.set_params(random_state=np.random.RandomState(0)).fit(X, y.astype("U500"))
+    wide.save(tmp_path / "wide.safetensors")
+    again = fastconv.ConvNetClassifier.load(tmp_path / "wide.safetensors")
+    assert again.classes_.tolist() == ["no", "yes"] and again.random_state is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX links and pipes")
+def test_links_are_followed_and_devices_written_to(tmp_path):
+    net = _net()
+    (tmp_path / "real").mkdir()
+    net.save(tmp_path / "real" / "net.safetensors")
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "net.safetensors")
+    net.buffer += np.float32(1)
+    net.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert_array_equal(Sequential.load(tmp_path / "real" / "net.safetensors").buffer, net.buffer)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    net.save(tmp_path / "pipe")
+    assert os.read(reader, 10**6) == (tmp_path / "link").read_bytes()
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    os.close(reader)
+    with pytest.raises(FileNotFoundError, match=r"none/net.safetensors'$"):
+        net.save(tmp_path / "none" / "net.safetensors")
+
+
+def test_a_file_of_others_is_called_that(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"0.weight": np.ones((2, 2), "f4")}, tmp_path / "other.safetensors")
+    with pytest.raises(fastconv.ModelFileError, match="not written by fastconv"):
+        Sequential.load(tmp_path / "other.safetensors")
 
 
 def forge(path, edit):
@@ -229,5 +278,9 @@ def test_pytorch_reads_the_file(tmp_path):
     with torch.no_grad():
         assert_allclose(module(torch.from_numpy(x)).numpy(), net.predict(x), rtol=1e-5, atol=1e-6)
     other = Sequential(net.layers, (1, 4, 5), random_state=1)
+    other.load_state_dict(dict(module.named_parameters()))
+    assert_array_equal(other.buffer, net.buffer)
+    other.load_state_dict({name: value.bfloat16() for name, value in module.state_dict().items()})
+    assert_allclose(other.buffer, net.buffer, rtol=1e-2)
     other.load_state_dict(module.state_dict())
     assert_array_equal(other.buffer, net.buffer)

@@ -2,6 +2,8 @@
 
 from math import isqrt, prod
 
+import numpy as np
+
 from ..geometry import integer
 from ..layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 
@@ -34,15 +36,34 @@ def is_picture(shape):
     return min(shape[1:]) >= REAL_IMAGE
 
 
-def auto_layers(shape):
+def look_like_pictures(rows, shape):
+    """Whether neighbouring pixels of `rows` (n, H*W) vary together, more than any two do: tables may have a square number of columns, too.
+
+    The mean correlation of neighbours exceeds that of all pairs by 0.40 in the digits, by 0.66 in MNIST, and by less than 0.02 in
+    tables of `make_classification`. Of fewer than 20 rows nothing can be said, and they are taken for pictures.
+    """
+    if len(rows) < 20:
+        return True
+    centred = rows[:1000] - rows[:1000].mean(axis=0, dtype=np.float64)  # more would tell no more
+    deviation = np.sqrt(np.square(centred).mean(axis=0))
+    varies = (deviation > 0).reshape(shape[1:])
+    z = np.divide(centred, deviation, out=np.zeros(centred.shape), where=deviation > 0).reshape(-1, *shape[1:])
+    beside, below = (z[:, :, 1:] * z[:, :, :-1]).mean(axis=0), (z[:, 1:] * z[:, :-1]).mean(axis=0)
+    neighbours = np.r_[beside[varies[:, 1:] & varies[:, :-1]], below[varies[1:] & varies[:-1]]]
+    count = varies.sum()
+    everything = (np.square(z.sum(axis=(1, 2))).mean() - count) / max(count * (count - 1), 1)
+    return len(neighbours) > 0 and neighbours.mean() > everything + 0.1
+
+
+def auto_layers(shape, as_picture=True):
     """A good network, without its last Linear, for samples of `shape` (C, H, W).
 
     Pictures: a 3x3 convolution and a pool, again until less than 12x12 is left; for smaller ones two convolutions and a pool; then a
-    hidden layer, and dropout. Small squares: a convolution and a hidden layer. One row: a hidden layer of 100 units, as scikit-learn's multi-layer perceptron has.
+    hidden layer, and dropout. Small squares: a convolution and a hidden layer. One row, and what has the size of a picture but is none: a
+    hidden layer of 100 units, as scikit-learn's multi-layer perceptron has.
     """
-    if not is_picture(shape):
-        kernel = tuple(min(size, 3) for size in shape[1:])
-        convolution = [Conv2d(32, kernel, padding="same"), ReLU()] if min(shape[1:]) > 3 else []
+    if not (as_picture and is_picture(shape)):
+        convolution = [Conv2d(32, 3, padding="same"), ReLU()] if 3 < min(shape[1:]) < REAL_IMAGE else []
         return [*convolution, Flatten(), Linear(100), ReLU()]
     layers, filters, size = [], 32, shape[1:]
     while min(size) >= 12:

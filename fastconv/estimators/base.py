@@ -6,10 +6,10 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import estimator_html_repr
-from sklearn.utils._param_validation import Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .architecture import sample_shape
+from .architecture import is_picture, look_like_pictures, sample_shape
 from .fitting import Fitting
 from .saving import Saving
 
@@ -34,7 +34,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
         "tol": [Interval(Real, 0, None, closed="left")],
         "augment": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left"), None, Hidden(bool)],
         "shuffle": ["boolean"],
@@ -109,6 +109,8 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             if shape not in (None, wanted):
                 raise ValueError(f"X has images of shape {shape}, image_shape is {wanted}")
             self.image_shape_ = wanted
+            is_shown = shape is not None or self.image_shape is not None
+            self._is_picture = is_picture(wanted) and (is_shown or look_like_pictures(rows, wanted))
         elif shape not in (None, self.image_shape_):
             raise ValueError(f"X has images of shape {shape}, {type(self).__name__} was fitted to {self.image_shape_}")
         return rows if is_alone else (rows, found[1])
@@ -135,8 +137,12 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         """mean_ and scale_: a sample counts as often as its weight says."""
         means = rows.mean(axis=1, dtype=np.float64)
         self.mean_ = float(np.average(means, weights=weights))
-        squares = np.square(rows - rows.dtype.type(self.mean_)).mean(axis=1, dtype=np.float64)
-        self.scale_ = float(np.sqrt(np.average(squares, weights=weights))) or 1.0
+        centred = rows - rows.dtype.type(self.mean_)
+        # In float64, where squares of large float32 numbers do not overflow.
+        squares = np.einsum("ij,ij->i", centred, centred, dtype=np.float64) / rows.shape[1]
+        scale = float(np.sqrt(np.average(squares, weights=weights)))
+        # A constant's deviation is the rounding of its mean.
+        self.scale_ = scale if scale > 10 * np.finfo(rows.dtype).eps * abs(self.mean_) else 1.0
 
     def _predicted(self, X):
         """The network's output for X, before anything is made of it."""

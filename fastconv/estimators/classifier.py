@@ -5,7 +5,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight
 
@@ -159,6 +159,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         is_multilabel = type_of_target(y) == "multilabel-indicator"
         if y.ndim == 2 and not is_multilabel:
             raise ValueError(f"y must be (n,) classes or (n, K) of 0 and 1, got shape {y.shape} with other values")
+        if is_multilabel:
+            y = y.toarray() if hasattr(y, "toarray") else y  # sparse
         if reset:
             self._is_multilabel = is_multilabel
             if is_multilabel:
@@ -172,6 +174,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
             self.n_outputs_ = len(self.classes_)
         elif is_multilabel != self._is_multilabel:
             raise ValueError(f"y has shape {y.shape}, which is not what {type(self).__name__} was fitted to")
+        elif classes is not None and not isinstance(classes, str):
+            _check_partial_fit_first_call(self, classes)  # the same as in the first call
         if is_multilabel:
             if y.shape[1] != len(self.classes_):
                 raise ValueError(f"y has {y.shape[1]} labels, expected {len(self.classes_)}")
@@ -185,8 +189,14 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         if sample_weight is None and self.class_weight is None:
             return None
         weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        if self.class_weight is not None:
+        if isinstance(self.class_weight, dict) and not self._is_multilabel:
+            # All classes, of which this batch may lack some.
+            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            weights = weights * of_class[np.searchsorted(self.classes_, y)]
+        elif self.class_weight is not None:
             weights = weights * compute_sample_weight(self.class_weight, y)
+        if (weights < 0).any():
+            raise ValueError(f"class_weight must not be negative, got {self.class_weight}")
         if not weights.any():
             raise ValueError("class_weight leaves no sample a weight")
         return weights
@@ -195,12 +205,13 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         pass
 
     def _describe_target(self):
-        kind = self.classes_.dtype.kind
-        if kind not in "biufUO" or not all(isinstance(c, (bool, int, float, str)) for c in self.classes_.tolist()):
+        # Text no wider than it must be, whatever the labels' type was.
+        dtype = np.array(self.classes_.tolist()).dtype if self.classes_.dtype.kind == "U" else self.classes_.dtype
+        if dtype.kind not in "biufUO" or not all(isinstance(c, (bool, int, float, str)) for c in self.classes_.tolist()):
             raise TypeError(f"classes of {self.classes_.dtype} cannot be saved, only numbers and text")
         return {
             "classes": self.classes_.tolist(),
-            "classes_dtype": self.classes_.dtype.str,
+            "classes_dtype": dtype.str,
             "is_multilabel": self._is_multilabel,
         }
 
@@ -208,6 +219,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         values, dtype = described["classes"], described["classes_dtype"]
         if dtype.strip("<>|=")[:1] not in tuple("biufUO") or not all(isinstance(c, (bool, int, float, str)) for c in values):
             raise ModelFileError(f"classes of type {dtype!r}")
+        widest = max((len(c) for c in values if isinstance(c, str)), default=1)
+        if np.dtype(dtype).itemsize > max(16, 4 * widest):
+            raise ModelFileError(f"classes of type {dtype!r}, the longest has {widest} letters")
         self.classes_ = np.array(values, np.dtype(dtype))
         if len(self.classes_) == 0 or list(self.classes_) != sorted(set(values)):
             raise ModelFileError("the classes are not in order")

@@ -3,18 +3,19 @@
 PARAMETERS = """
 layers : "auto" or list of layers
     Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the shape
-    of a sample: convolutions and dropout for pictures of 6x6 pixels and more, a hidden layer for short rows.
+    of a sample: convolutions and dropout for pictures of 6x6 pixels and more, a hidden layer for rows. A table that happens to
+    have a square number of columns is told from pictures by its neighbours, which do not vary together.
 image_shape : (H, W) or (C, H, W), optional
     Of a flat row. Without it a square number of features is a square image of one channel, any other number one row.
 solver : "adam" or "sgd"
 learning_rate : "constant", "invscaling" or "adaptive"
-    Constant; divided by the square root of the samples seen; or divided by five whenever the loss (with early stopping: the
+    Of "sgd", as in MLPClassifier. Constant; divided by the square root of the samples seen; or divided by five whenever the loss (with early stopping: the
     validation score) has not improved for `n_iter_no_change` epochs.
 learning_rate_init : float
 batch_size : int or "auto"
     Samples a step. "auto" is 32, and all of them where there are fewer than 64.
 max_iter : int, optional
-    Epochs at most. Without it 40 for pictures, 200 for anything smaller than 6x6.
+    Epochs at most. Without it 40 for pictures, 200 for anything else.
 alpha : float
     L2 penalty on the weights, not the biases; divided by the number of samples in a batch.
 momentum, nesterovs_momentum
@@ -33,7 +34,7 @@ average : bool
     learning rate would; not with early stopping, nor in partial_fit.
 augment : "auto", int or None
     Pixels by which every training image is shifted at random, anew in each epoch. "auto" is 1 for pictures, 2 from 16x16
-    pixels on, and none for anything smaller than 6x6.
+    pixels on, and none for anything else.
 shuffle : bool
     A new order each epoch.
 warm_start : bool

@@ -5,11 +5,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from .. import functional
+from ..jit import require_numba
 from ..layers import Flatten, Linear
 from ..network import Sequential
 from ..optim import SGD, Adam
 from ..training import train
-from .architecture import auto_layers, is_picture
+from .architecture import auto_layers
 from .progress import progress
 from .shifts import Shifts
 from .stopping import TailMean, Watch
@@ -23,7 +24,7 @@ class Fitting:
 
     def _held_out(self, rows, target, weights, seed):
         """-> training data, held-out data, each (rows, target, weights)"""
-        stratify = target if target.ndim == 1 and self._loss == "cross_entropy" else None
+        stratify = target if self._loss == "cross_entropy" and self._can_stratify(target) else None
         kept, held = train_test_split(
             np.arange(len(rows)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
         )
@@ -33,6 +34,11 @@ class Fitting:
         if weights is not None and not split[0][2].any():
             raise ValueError("the weights of all samples that early stopping does not hold out are zero")
         return split
+
+    def _can_stratify(self, target):
+        """Whether each class has a member for either part, and either part has room for each class."""
+        members, held = np.unique(target, return_counts=True)[1], int(np.ceil(self.validation_fraction * len(target)))
+        return members.min() > 1 and min(held, len(target) - held) >= len(members)
 
     def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes="from y"):
         before = dict(vars(self))
@@ -48,6 +54,7 @@ class Fitting:
 
     def _prepare(self, X, y, sample_weight, validation, incremental, classes):
         """-> data to train on, held-out data or None, each (rows, target, weights); a new network unless an old one goes on"""
+        require_numba()
         self._validate_params()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -69,15 +76,17 @@ class Fitting:
             data, held = self._held_out(*data, split_seed)
         if first:
             self._start(*data)
+        if not incremental:
+            self._lr = self.learning_rate_init
         return data, held
 
     def _start(self, rows, target, weights):
         """A network without training, and nothing recorded."""
         # Where a batch is all the data, double precision costs nothing, and a weight of 2 is a sample twice, to the last digits.
-        self._dtype = np.float64 if len(rows) < FULL_BATCH and not is_picture(self.image_shape_) else np.float32
+        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_picture else np.float32
         self._measure(rows, weights)
         self._measure_target(target, weights)
-        layers = auto_layers(self.image_shape_) if isinstance(self.layers, str) else list(self.layers)
+        layers = auto_layers(self.image_shape_, self._is_picture) if isinstance(self.layers, str) else list(self.layers)
         body = Sequential(layers, self.image_shape_, random_state=0)
         flat = [] if len(body.output_shape) == 1 else [Flatten()]
         self.network_ = Sequential(
@@ -115,6 +124,9 @@ class Fitting:
                 self.n_iter_ += 1
                 self.t_ += len(rows)
                 self.loss_ = history.loss[0]
+                if not np.isfinite(self.loss_):
+                    advice = "lower learning_rate_init, or scale X and y"
+                    raise ValueError(f"the loss became {self.loss_} in epoch {self.n_iter_}; {advice}")
                 self.loss_curve_.append(self.loss_)
                 if epoch >= averaged_from:
                     mean.add()
@@ -125,7 +137,7 @@ class Fitting:
                     break
         watch.restore()
         mean.take()
-        self._state = optimizer.state(self.network_)
+        self._state = self.solver, optimizer.state(self.network_)
 
     def _optimizer(self, batch_weight):
         decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
@@ -134,20 +146,21 @@ class Fitting:
             optimizer = SGD(self._lr, momentum=self.momentum, nesterov=nesterov, **decay)
         else:
             optimizer = Adam(self._lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon, **decay)
-        if self._state is not None:
-            optimizer.restore(self.network_, self._state)
+        if self._state is not None and self._state[0] == self.solver:
+            optimizer.restore(self.network_, self._state[1])
         return optimizer
 
     def _rate(self):
-        return self.learning_rate_init / np.sqrt(self.t_ + 1) if self.learning_rate == "invscaling" else self._lr
+        is_falling = self.solver == "sgd" and self.learning_rate == "invscaling"
+        return self.learning_rate_init / np.sqrt(self.t_ + 1) if is_falling else self._lr
 
     def _epochs(self):
-        return self.max_iter or (40 if is_picture(self.image_shape_) else 200)
+        return self.max_iter or (40 if self._is_picture else 200)
 
     def _shift(self):
         """Pixels of the shifts."""
         if self.augment == "auto":
-            return (1 + (min(self.image_shape_[1:]) >= 16)) * is_picture(self.image_shape_)
+            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_picture
         return int(self.augment or 0)
 
     def _validate(self, images, target, weights):

@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..files import ModelFileError, build_layers, describe_layers, load_model, save_model
+from .architecture import is_picture
 
 
 class Saving:
@@ -78,16 +79,21 @@ class Saving:
         write_model(estimator_model(self), path)
 
     def _description(self):
-        """What a file says of the estimator, as JSON: parameters that are plain values, preprocessing, names, and the target."""
-        plain = {name: value for name, value in self.get_params(deep=False).items() if _is_plain(value)}
-        if not isinstance(self.layers, str):
-            plain["layers"] = describe_layers(self.layers)
+        """What a file says of the estimator, as JSON: parameters that are plain values, preprocessing, names, and the target.
+
+        A `RandomState` comes back as None.
+        """
+        params = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "layers"}
+        params["layers"] = self.layers if isinstance(self.layers, str) else describe_layers(self.layers)
+        if isinstance(self.random_state, np.random.RandomState):
+            params["random_state"] = None
         return {
             "class": type(self).__name__,
-            "params": plain,
+            "params": params,
             "mean": self.mean_,
             "scale": self.scale_,
             "n_features": self.n_features_in_,
+            "is_picture": self._is_picture,
             "feature_names": getattr(self, "feature_names_in_", np.array([])).tolist(),
             **self._describe_target(),
         }
@@ -99,14 +105,22 @@ class Saving:
             params["layers"] = build_layers(params["layers"])
         if params.get("image_shape") is not None:
             params["image_shape"] = tuple(params["image_shape"])
+        if isinstance(params.get("class_weight"), dict):
+            params["class_weight"] = dict(params["class_weight"]["items"])
         self = cls(**params)
+        self._validate_params()
         self.network_, self.image_shape_, self._dtype = net, net.input_shape, net.dtype.type
         self.n_features_in_, self.n_layers_ = expect(described["n_features"], int), len(net.layers) + 1
         self.mean_, self.scale_ = expect(described["mean"], float), expect(described["scale"], float)
+        self._is_picture = expect(described.get("is_picture", is_picture(net.input_shape)), bool)
+        if not 0 < self.scale_ < np.inf:
+            raise ModelFileError(f"a scale of {self.scale_}")
         if prod(net.input_shape) != self.n_features_in_:
             raise ModelFileError(f"{self.n_features_in_} features for images {net.input_shape}")
         if described["feature_names"]:
             self.feature_names_in_ = np.array([expect(name, str) for name in described["feature_names"]], object)
+            if len(self.feature_names_in_) != self.n_features_in_:
+                raise ModelFileError(f"{len(self.feature_names_in_)} feature names for {self.n_features_in_} features")
         self._restore_target(described)
         if net.output_shape != (self.n_outputs_,):
             raise ModelFileError(f"{self.n_outputs_} outputs for a network that returns {net.output_shape}")
@@ -122,7 +136,12 @@ def expect(value, kind):
     return value
 
 
-def _is_plain(value):
+def _plain(value):
+    """A parameter as JSON; scalars of NumPy, as a grid search sets them, become Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, (tuple, list)):
-        return all(isinstance(part, int) for part in value)
-    return value is None or isinstance(value, (bool, int, float, str))
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):  # keys are classes, not only text
+        return {"items": [[_plain(key), _plain(part)] for key, part in value.items()]}
+    return value

@@ -25,7 +25,7 @@ class Watch:
         if self.count <= e.n_iter_no_change:
             return False
         self.count = 0
-        if e.learning_rate == "adaptive" and e._lr > 1e-6:
+        if e.solver == "sgd" and e.learning_rate == "adaptive" and e._lr > 1e-6:
             e._lr /= 5
             return False
         return True

@@ -198,7 +198,7 @@ def _at_loss(trace):
     return [*plants, *(Plant("mean_missing", LOSS, "mean", f"missing over {what}") for what in ("outputs", "both"))]
 
 
-_SUMMED_OVER = [*(f"{which} {over}" for which in ("first", "last") for over in ("sample", "position", "of both")), "mean"]
+_SUMMED_OVER = [f"{which} {over}" for which in ("first", "last") for over in ("sample", "position", "of both")]
 
 
 def _at_end(trace, name, shape):
@@ -206,7 +206,9 @@ def _at_end(trace, name, shape):
     layer = trace.layers[int(name.split(".")[0])] if name != "input" else None
     plants = [Plant("transposed", END, "axes", axes) for axes in _permutations(right.shape, shape)]
     if name.endswith(".bias"):
-        plants += [Plant("bias_not_summed", END, "bias", how) for how in _SUMMED_OVER]
+        # A mean over samples alone is mean_twice.
+        mean = ["mean"] if np.prod(trace[name.replace("bias", "out")].shape[2:]) > 1 else []
+        plants += [Plant("bias_not_summed", END, "bias", how) for how in (*_SUMMED_OVER, *mean)]
     if name.endswith(".weight") and isinstance(layer, Conv2d):
         plants += [
             Plant("kernel_rotated", END, "kernel", how)
