@@ -5,13 +5,20 @@ import csv
 import json
 import sys
 import time
+import warnings
+from math import isfinite
+from pathlib import Path
+
+from . import __version__
 
 
 def main(arguments=None):
     """Run the command; -> its exit code: 0, 1 failed, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # an error is one line
+            options.run(options)
     except KeyboardInterrupt:
         print("fastconv: interrupted", file=sys.stderr)
         return 130
@@ -24,8 +31,15 @@ def main(arguments=None):
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """Wrong usage, in one line."""
+        self.exit(2, f"{self.prog}: {message}; usage: {self.prog} --help\n")
+
+
 def _parser():
-    parser = argparse.ArgumentParser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
+    parser = _Parser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
+    parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     train = commands.add_parser("train", help="train on digits, a .npz or a .csv file")
@@ -35,11 +49,11 @@ def _parser():
     train.add_argument("--target", metavar="NAME", help="the column or array to predict (default: y, target, label or class)")
     train.add_argument("--regression", action="store_true", help="predict numbers, not classes")
     train.add_argument("--image-shape", metavar="CxHxW", type=_shape, help="of a flat row, such as 28x28 or 3x32x32")
-    train.add_argument("--epochs", type=_positive, help="default: 40 for pictures, 200 for anything smaller")
-    train.add_argument("--batch-size", type=_positive)
-    train.add_argument("--lr", type=float, default=1e-3, help="learning rate of Adam (default: 0.001)")
-    train.add_argument("--test-size", type=float, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")
-    train.add_argument("--seed", type=int, default=0, help="of the split, the first weights and the order")
+    train.add_argument("--epochs", type=_count, help="default: 40 for pictures, 200 for anything smaller")
+    train.add_argument("--batch-size", type=_count)
+    train.add_argument("--lr", type=_rate, default=1e-3, help="learning rate of Adam (default: 0.001)")
+    train.add_argument("--test-size", type=_share, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")
+    train.add_argument("--seed", type=_seed, default=0, help="of the split, the first weights and the order")
     train.add_argument("--save", metavar="FILE", help="the trained model, a .safetensors file")
     train.set_defaults(run=_train)
 
@@ -62,9 +76,13 @@ def _parser():
         "--worksheet", action="store_true", help="leave the gradients blank on sheets, to be filled in by hand"
     )
     explain.add_argument("--why", metavar="ENTRY", help='the terms of one number, such as "d 0.weight[0,0,1,1]"')
-    explain.add_argument("--samples", type=_positive, default=1)
-    explain.add_argument("--seed", type=int, default=0, help="another number, another exercise")
-    explain.add_argument("--model", metavar="MODEL", help="a .safetensors file, traced on the first digits of its size")
+    explain.add_argument("--samples", type=_count, default=1)
+    explain.add_argument("--seed", type=_seed, default=0, help="another number, another exercise")
+    explain.add_argument("--model", metavar="MODEL", help="a .safetensors file, instead of the 5x5 network in whole numbers")
+    explain.add_argument(
+        "--data", metavar="DATA", help="what the model is traced on, as for train (default: digits of its size)"
+    )
+    explain.add_argument("--target", metavar="NAME", help="the column or array with the answers")
     explain.set_defaults(run=_explain)
 
     doctor = commands.add_parser("doctor", help="what was found on this machine")
@@ -78,22 +96,20 @@ def _parser():
 
 def _train(options):
     import numpy as np
-    from sklearn.model_selection import train_test_split
 
     from .estimators import ConvNetClassifier, ConvNetRegressor
     from .tables import read_data
 
+    if options.save:
+        _require_writable(options.save)
     X, y, names = read_data(options.data, options.target)
-    if y is None:
-        raise ValueError(f"{options.data}: nothing to predict; name it with --target")
-    stratify = None if options.regression or np.unique(y, return_counts=True)[1].min() < 2 else y
-    parts = train_test_split(np.arange(len(X)), test_size=options.test_size, random_state=options.seed, stratify=stratify)
+    _require_target(options, y)
+    training, test = _split(y, options)
     kind = ConvNetRegressor if options.regression else ConvNetClassifier
     model = kind(
         image_shape=options.image_shape, max_iter=options.epochs, batch_size=options.batch_size or "auto",
         learning_rate_init=options.lr, random_state=options.seed, verbose=not options.json,
     )  # fmt: skip
-    training, test = parts
     start = time.perf_counter()
     model.fit(X[training], y[training], X_val=X[test], y_val=y[test])
     seconds = time.perf_counter() - start
@@ -114,20 +130,55 @@ def _train(options):
     _print(found, options.json)
 
 
+def _require_writable(path):
+    """Before an hour of training, not after it."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file to write")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+
+
+def _require_target(options, y):
+    if y is None:
+        raise ValueError(f"{options.data}: nothing to predict; name it with --target")
+    if options.regression and y.dtype.kind not in "biuf":
+        raise ValueError(f"{options.data}: the target is {y.flat[0]!s}, no number; --regression predicts numbers")
+    if not options.regression and y.dtype.kind == "f" and (y != y.round()).any():
+        raise ValueError(
+            f"{options.data}: the target has numbers such as {y[y != y.round()][0]:g}; --regression predicts numbers"
+        )
+
+
+def _split(y, options):
+    """Indices to train and to test with; classes keep their shares, and one with a single member is trained."""
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    alone, stratify = np.zeros(len(y), bool), None
+    if not options.regression and y.ndim == 1:
+        _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+        alone, stratify = counts[inverse] == 1, y
+    rest = np.flatnonzero(~alone)
+    settings = {"test_size": options.test_size, "random_state": options.seed}
+    try:
+        training, test = train_test_split(rest, stratify=None if stratify is None else stratify[rest], **settings)
+    except ValueError:  # too few for a share of each class
+        training, test = train_test_split(rest, **settings)
+    return np.r_[training, np.flatnonzero(alone)], test
+
+
 def _predict(options):
     import numpy as np
 
     from .tables import read_data
 
     model = _load_estimator(options.model)
-    X, _, names = read_data(options.data, options.target)
-    expected = getattr(model, "feature_names_in_", None)
-    if names is not None and expected is not None:
-        missing = [name for name in expected if name not in names]
-        if missing:
-            raise ValueError(f"{options.data}: no column {missing[0]!r}, which {options.model} was trained with")
-        X = X[:, [names.index(name) for name in expected]]
-    if expected is not None:
+    features = getattr(model, "feature_names_in_", None)
+    X, _, names = read_data(options.data, options.target, None if features is None else list(features))
+    if features is not None:
+        if names is None:
+            raise ValueError(f"{options.data}: {options.model} was trained on named columns of a .csv file")
         del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
     if options.proba and not hasattr(model, "classes_"):
         raise ValueError(f"{options.model} predicts numbers; --proba is for classes")
@@ -137,8 +188,10 @@ def _predict(options):
     if options.proba:
         columns = [f"p({c})" for c in model.classes_.tolist()]
     if options.json:
-        print(json.dumps({"columns": columns, "predictions": found.tolist()}))
+        print(json.dumps({"columns": columns, "predictions": found.tolist()}, allow_nan=False))
         return
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class's name may have letters that a terminal has not
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(columns)
     table.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows.tolist())
@@ -154,13 +207,11 @@ def _export(options):
 
 
 def _explain(options):
-    from pathlib import Path
-
     from . import explain
     from .files import write_whole
 
-    net, x, labels = _explained(options)
-    trace = explain.trace(net, x, labels)
+    net, x, answers, loss = _explained(options)
+    trace = explain.trace(net, x, answers, loss=loss)
     found = {"loss": float(trace["loss"]), "html": options.html, "markdown": options.markdown}
     if options.why:
         ledger = trace.why(options.why)
@@ -181,20 +232,39 @@ def _explain(options):
 
 
 def _explained(options):
-    """The network to explain, and the samples."""
+    """-> network, samples, labels or targets, loss"""
     if options.model is None:
         from .explain import integer_example
 
-        return integer_example(samples=options.samples, random_state=options.seed)
-    from .data import load_digits
+        return *integer_example(samples=options.samples, random_state=options.seed), "cross_entropy"
+    from .files import load_model
     from .network import Sequential
 
-    net = Sequential.load(options.model)
+    kind = _kind(load_model(options.model)[1], options.model)
+    model = (Sequential if kind is None else kind).load(options.model)
+    X, y = _samples_for(getattr(model, "network_", model), options)
+    if kind is None:
+        return model, X.reshape(-1, *model.input_shape), y, "cross_entropy"
+    return model.network_, *model.as_trained(X, y)
+
+
+def _samples_for(net, options):
+    """The first samples of the data, or of the digits averaged to the size of the network's images."""
+    from .data import load_digits
+    from .tables import read_data
+
     C, H, W = net.input_shape
-    if C != 1 or H != W or H > 8:
-        raise ValueError(f"{options.model} takes images {net.input_shape}; digits come as (1, 1, 1) to (1, 8, 8)")
-    X, y = load_digits(H)
-    return net, X[: options.samples], y[: options.samples]
+    if options.data is not None:
+        X, y, _ = read_data(options.data, options.target)
+    elif C == 1 and H == W <= 8:
+        X, y = load_digits(H)
+    else:
+        raise ValueError(
+            f"{options.model} takes images {net.input_shape}; name the data with --data, digits are at most (1, 8, 8)"
+        )
+    if y is None:
+        raise ValueError(f"{options.data}: no answers, which a loss needs; name them with --target")
+    return X[: options.samples], y[: options.samples]
 
 
 def _doctor(options):
@@ -232,18 +302,30 @@ def _print(found, as_json):
             print(f"{name:<14} {f'{value:.4f}' if isinstance(value, float) else value}")
 
 
-def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+def _typed(convert, is_in, wanted):
+    """A type for argparse: what `convert` makes of a text, if that is in its range."""
+
+    def typed(text):
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not is_in(value):
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
+        return value
+
+    return typed
 
 
-def _shape(text):
-    try:
-        return tuple(_positive(size) for size in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must look like 28x28 or 3x32x32, got {text}") from None
+def _sizes(text):
+    return tuple(int(size) for size in text.lower().split("x"))
+
+
+_count = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
+_seed = _typed(int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295")
+_rate = _typed(float, lambda value: value > 0 and isfinite(value), "a number above 0")
+_share = _typed(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+_shape = _typed(_sizes, lambda sizes: len(sizes) in (2, 3) and min(sizes) > 0, "sizes such as 28x28 or 3x32x32")
 
 
 if __name__ == "__main__":

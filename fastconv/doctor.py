@@ -16,19 +16,26 @@ def examine():
     -------
     dict of str to str or int
     """
-    from .engine import lanes, microkernel, threads
-    from .jit import cache_folder, is_warm
+    from .jit import MISSING
 
-    cache = cache_folder(microkernel.product)
-    vectors = (
-        "plain loops (the twin)" if lanes.USE_TWIN else f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
-    )
-    return {
+    found = {
         "fastconv": _version("fastconv"),
         "Python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
         "CPU": platform.processor() or platform.machine(),
-        "vectors": vectors,
+    }
+    return found | ({"engine": MISSING} if MISSING else _engine())
+
+
+def _engine():
+    """How the engine runs here, and where its kernels are kept."""
+    from .engine import lanes, microkernel, threads
+    from .jit import cache_folder, is_warm
+
+    cache = cache_folder(microkernel.product)
+    lanes_used = f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
+    return {
+        "vectors": "plain loops (the twin)" if lanes.USE_TWIN else lanes_used,
         "threads": min(cores(), threads.MAX_THREADS),
         "cache folder": cache or "none: every process compiles for itself",
         "cache": _cache_state(cache, is_warm(microkernel.product)),

@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from fastconv import ConvNetClassifier, cli, tables
+import fastconv
+from fastconv import ConvNetClassifier, ConvNetRegressor, cli, tables
 
 
 @pytest.fixture
@@ -76,6 +77,12 @@ def test_train_on_arrays_and_digits(tmp_path, capsys):
         ("1,2,3\n4,5,6\n", "must name the columns"),
         ("a,b\n1,2\n", "nothing to predict"),
         ("", "expected a line of names"),
+        ("a,a,y\n1,2,0\n", "two columns are called 'a'"),
+        ("a,b,y\n1,inf,0\n", "line 2, column b: 'inf' is not a number"),
+        ("a,b,y\n1,2,0\n\n3,4,\n", "line 4, column y: no target"),
+        ("a,species\n1,cat\n", "name it: --target species"),
+        ("a,b,y\n1,2,0.5\n3,4,1\n", "0.5; --regression predicts numbers"),
+        ("a,y\n" + "1," + "x" * 200_000 + "\n", "not a table"),
     ],
 )
 def test_a_bad_table_is_one_line(tmp_path, capsys, content, message):
@@ -88,10 +95,19 @@ def test_a_bad_table_is_one_line(tmp_path, capsys, content, message):
 def test_bad_files_are_one_line(tmp_path, capsys, table):
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no zip")
     (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    (tmp_path / "latin.csv").write_bytes("a,y\n1,\xfc\n".encode("latin-1"))
     np.savez(tmp_path / "object.npz", X=np.array([{}], object))
+    np.savez(tmp_path / "scalar.npz", X=np.ones((3, 4)), y=1)
+    np.savez(tmp_path / "empty.npz", X=np.ones((0, 4)), y=np.ones(0))
     for arguments in (
         ("train", tmp_path / "bad.npz"),
         ("train", tmp_path / "object.npz"),
+        ("train", tmp_path / "scalar.npz"),
+        ("train", tmp_path / "empty.npz"),
+        ("train", tmp_path / "latin.csv"),
+        ("train", table[0], "--regression"),
+        ("train", "digits", "--target", "y"),
+        ("train", table[0], "--save", tmp_path),
         ("train", tmp_path / "none.csv"),
         ("train", tmp_path / "file.txt"),
         ("train", table[0], "--target", "e"),
@@ -103,11 +119,66 @@ def test_bad_files_are_one_line(tmp_path, capsys, table):
         assert code == 1 and out == "" and err.count("\n") == 1 and err.startswith("fastconv: "), (arguments, err)
 
 
-@pytest.mark.parametrize("arguments", [[], ["fit"], ["train"], ["train", "digits", "--epochs", "0"], ["train", "digits", "--image-shape", "a"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
+        "--epochs 0", "--epochs x", "--image-shape a", "--image-shape 8", "--lr nan", "--lr -1", "--test-size 0", "--seed -1"))],
+)  # fmt: skip
 def test_wrong_usage_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
-    assert ended.value.code == 2 and "usage:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert ended.value.code == 2 and "usage:" in err and err.count("\n") == 1
+
+
+def test_a_folder_that_is_not_there_is_noticed_before_training(tmp_path, capsys, table):
+    code, out, err = run(capsys, "train", table[0], "--save", tmp_path / "none" / "m.safetensors", "--epochs", 1)
+    assert code == 1 and "epoch" not in err and err.count("\n") == 1
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0 and capsys.readouterr().out == f"fastconv {fastconv.__version__}\n"
+
+
+def test_tables_as_they_are_met(tmp_path, capsys, table):
+    path, X, _ = table
+    lines = path.read_text().splitlines()
+    (tmp_path / "semicolons.csv").write_text("\n".join(line.replace(",", "; ") for line in lines) + "\n\n")
+    plain, other = tables.read_data(str(path)), tables.read_data(str(tmp_path / "semicolons.csv"))
+    np.testing.assert_array_equal(other[0], plain[0])
+    assert other[1].tolist() == plain[1].tolist() and other[2] == plain[2]
+    (tmp_path / "codes.csv").write_text("a,y\n1,007\n2,7\n")
+    assert tables.read_data(str(tmp_path / "codes.csv"))[1].tolist() == ["007", "7"]
+    # What the model does not need may be anything, the target's texts too.
+    run(capsys, "train", path, "--epochs", 2, "--save", tmp_path / "m.safetensors", "--json")
+    (tmp_path / "more.csv").write_text("\n".join([lines[0] + ",id", *(line + ",x1" for line in lines[1:])]))
+    first = run(capsys, "predict", tmp_path / "m.safetensors", path)
+    assert first[0] == 0 and run(capsys, "predict", tmp_path / "m.safetensors", tmp_path / "more.csv") == first
+
+
+def test_a_class_with_one_member_is_trained(tmp_path, capsys, table):
+    path, _, _ = table
+    path.write_text(path.read_text() + "0.5,0.5,lonely,0.5,0.5\n")
+    code, out, _ = run(capsys, "train", path, "--epochs", 1, "--save", tmp_path / "m.safetensors", "--json")
+    assert code == 0 and "lonely" in ConvNetClassifier.load(tmp_path / "m.safetensors").classes_
+
+
+def test_a_model_is_explained_on_its_data(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    X = rng.random((60, 1, 5, 4))
+    np.savez(tmp_path / "data.npz", X=X, y=X.sum(axis=(1, 2, 3)))
+    model = tmp_path / "m.safetensors"
+    run(capsys, "train", tmp_path / "data.npz", "--regression", "--epochs", 2, "--save", model, "--json")
+    code, out, _ = run(
+        capsys, "explain", "--model", model, "--data", tmp_path / "data.npz", "--samples", 2, "--why", "loss", "--json"
+    )
+    regressor = ConvNetRegressor.load(model)
+    expected = ((regressor.predict(X[:2]) - X[:2].sum(axis=(1, 2, 3))) / regressor.y_scale_[0]) ** 2
+    assert code == 0 and json.loads(out)["value"] == pytest.approx(expected.mean(), rel=1e-4)
+    code, out, err = run(capsys, "explain", "--model", model)
+    assert code == 1 and "--data" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

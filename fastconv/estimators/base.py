@@ -144,6 +144,27 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         # A constant's deviation is the rounding of its mean.
         self.scale_ = scale if scale > 10 * np.finfo(rows.dtype).eps * abs(self.mean_) else 1.0
 
+    def as_trained(self, X, y):
+        """Samples as the network sees them, to trace a training step of ``network_``.
+
+        X (n, C*H*W), (n, H, W) or (n, C, H, W), y (n,) or (n, K) -> images (n, C, H, W), labels or scaled targets, the loss's name
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+
+        Returns
+        -------
+        images : array (n, C, H, W)
+        targets : array
+        loss : str
+            For `fastconv.train` and `fastconv.explain.trace`.
+        """
+        check_is_fitted(self, "network_")
+        rows, y = self._rows(X, y)
+        return self._images(rows), self._scaled_target(self._encode(y, reset=False, classes=None)), self._loss
+
     def _predicted(self, X):
         """The network's output for X, before anything is made of it."""
         check_is_fitted(self, "network_")

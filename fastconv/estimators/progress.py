@@ -18,7 +18,7 @@ def progress(total, is_on=True, file=None):
         stderr if it is not given.
     """
     file = file or sys.stderr
-    if not is_on:
+    if not is_on or file is None:
         yield lambda line: None
     elif file.isatty():
         from tqdm import tqdm
@@ -26,7 +26,7 @@ def progress(total, is_on=True, file=None):
         with tqdm(total=total, unit="epoch", file=file) as bar:
 
             def advance(line):
-                bar.set_postfix_str(line)
+                bar.set_postfix_str(line, refresh=False)
                 bar.update()
 
             yield advance
