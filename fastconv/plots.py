@@ -35,7 +35,7 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, score_name="validation score"):
-        """Draw what a fitted ConvNetClassifier or ConvNetRegressor recorded.
+        """Draw what a fitted ConvNetClassifier or ConvNetRegressor recorded; also scikit-learn's MLPs, and either at the end of a Pipeline.
 
         Parameters
         ----------
@@ -46,8 +46,21 @@ class TrainingCurveDisplay:
         Returns
         -------
         TrainingCurveDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If it recorded nothing, as after `load`: curves are not kept in files.
         """
-        curves = estimator.loss_curve_, estimator.validation_loss_curve_, estimator.validation_scores_
+        from sklearn.utils.validation import check_is_fitted
+
+        model = _last_step(estimator)
+        check_is_fitted(model, "loss_curve_")
+        if not model.loss_curve_:
+            raise ValueError(f"this {type(model).__name__} has no curve to draw: it was loaded from a file, which keeps none")
+        curves = model.loss_curve_, getattr(model, "validation_loss_curve_", []), model.validation_scores_ or []
         return cls(*curves).plot(ax=ax, score_name=score_name)
 
     def plot(self, *, ax=None, score_name="validation score"):
@@ -58,6 +71,7 @@ class TrainingCurveDisplay:
         if min(self.loss, default=0) > 0:
             self.ax_.set_yscale("log")
             self.ax_.yaxis.set_major_formatter("{x:g}")
+            self.ax_.yaxis.set_minor_formatter("")
         self.score_ax_ = None
         if len(self.validation_loss):
             self.lines_ += self._line(self.ax_, self.validation_loss, color=LOSS, ls="--", label="validation loss")
@@ -67,14 +81,10 @@ class TrainingCurveDisplay:
             # From a round number a little below most of the curve: the first epochs would flatten the rest.
             low = np.floor(10 * np.quantile(self.validation_scores, 0.1)) / 10
             self.score_ax_.set(ylabel=score_name, ylim=(min(low, 0.9), 1))
-        self.ax_.legend(
-            self.lines_,
-            [line.get_label() for line in self.lines_],
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.12),
-            ncols=3,
-            frameon=False,
-        )
+            self.score_ax_.yaxis.label.set_color(SCORE)
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": 3, "frameon": False}
+        # A layout engine makes room below; without one the middle is empty, loss below and score above.
+        self.ax_.legend(handles=self.lines_, **(below if self.figure_.get_layout_engine() else {"loc": "center right"}))
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
         return self
 
@@ -113,7 +123,7 @@ class FilterDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator or Sequential
+        estimator : fitted estimator, Pipeline that ends with one, or Sequential
         layer : int
             Which of the convolutions, counted from 0.
         channel : int
@@ -128,8 +138,15 @@ class FilterDisplay:
         ------
         ValueError
             If there is no such convolution or channel.
+        NotFittedError
+            If the estimator is not fitted.
         """
-        net = getattr(estimator, "network_", estimator)
+        from sklearn.utils.validation import check_is_fitted
+
+        model = _last_step(estimator)
+        if not hasattr(model, "params"):
+            check_is_fitted(model, "network_")
+        net = getattr(model, "network_", model)
         weights = [value for value in net.params.values() if value.ndim == 4]
         if not 0 <= layer < len(weights):
             raise ValueError(f"layer must be below {len(weights)}, the number of convolutions, got {layer}")
@@ -139,6 +156,8 @@ class FilterDisplay:
 
     def plot(self, *, ax=None):
         """Draw, on `ax` or a figure of its own; -> self."""
+        from matplotlib import colormaps
+
         self.ax_, self.figure_ = _axes(ax)
         kernels = self.weight[:, self.channel]  # (F, KH, KW)
         F, KH, KW = kernels.shape
@@ -149,7 +168,8 @@ class FilterDisplay:
             top, left = f // columns * (KH + 1), f % columns * (KW + 1)
             sheet[top : top + KH, left : left + KW] = kernel
         bound = np.abs(kernels).max() or 1
-        self.image_ = self.ax_.imshow(sheet, cmap="RdBu_r", vmin=-bound, vmax=bound)
+        # What lies between filters is grey, for a weight near 0 is white.
+        self.image_ = self.ax_.imshow(sheet, cmap=colormaps["RdBu_r"].with_extremes(bad="0.8"), vmin=-bound, vmax=bound)
         self.figure_.colorbar(self.image_, ax=self.ax_, shrink=0.7, label="weight")
         self.ax_.set(title=f"{F} filters of {KH}x{KW}", xticks=[], yticks=[])
         self.ax_.spines[:].set_visible(False)
@@ -188,8 +208,14 @@ def plot_training(net, history, X, y, path):
 
 
 def _axes(ax):
+    """-> axes, those of a new pyplot figure where none are given, and their figure"""
     if ax is None:
-        from matplotlib.figure import Figure
+        from matplotlib import pyplot
 
-        ax = Figure(layout="constrained").subplots()
+        ax = pyplot.subplots(layout="constrained")[1]
     return ax, ax.figure
+
+
+def _last_step(estimator):
+    """An estimator, or the one at the end of a Pipeline."""
+    return estimator[-1] if hasattr(estimator, "steps") else estimator

@@ -4,6 +4,10 @@ import matplotlib.figure
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from fastconv import Conv2d, ConvNetClassifier, FilterDisplay, ReLU, TrainingCurveDisplay
 
@@ -30,6 +34,28 @@ def test_displays_draw_on_given_axes_and_leave_pyplot_alone(model):
     left, right = matplotlib.figure.Figure().subplots(1, 2)
     assert TrainingCurveDisplay.from_estimator(model, ax=left).ax_ is left
     assert FilterDisplay.from_estimator(model, ax=right).figure_ is right.figure
+
+
+def test_without_axes_they_are_figures_of_pyplot(model):
+    from matplotlib import pyplot
+
+    before = len(pyplot.get_fignums())
+    TrainingCurveDisplay.from_estimator(model)
+    FilterDisplay.from_estimator(make_pipeline(FunctionTransformer(), model))
+    assert len(pyplot.get_fignums()) == before + 2
+    pyplot.close("all")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_cannot_be_drawn_says_so(model, tmp_path):
+    for display in (TrainingCurveDisplay, FilterDisplay):
+        with pytest.raises(NotFittedError):
+            display.from_estimator(ConvNetClassifier())
+    model.save(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="loaded from a file"):
+        TrainingCurveDisplay.from_estimator(ConvNetClassifier.load(tmp_path / "model.safetensors"))
+    perceptron = MLPClassifier(max_iter=3, early_stopping=True).fit(np.arange(80.0).reshape(40, 2), np.arange(40) % 2)
+    assert len(TrainingCurveDisplay.from_estimator(perceptron, ax=matplotlib.figure.Figure().subplots()).lines_) == 2
 
 
 def test_filters_are_laid_out_row_by_row(model):
