@@ -158,3 +158,112 @@ def test_names_and_numbers_that_make_no_sense():
     assert diagnose(np.full((1, 1, 2, 2), np.inf), t, "0.weight").where == "d 0.weight[0,0,0,0]"
     found = diagnose(t["d 0.weight"], t, "0.weight")
     assert isinstance(found, Diagnosis) and str(found) == "The gradient is right."
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_right_gradients_of_few_digits_are_called_right(seed):
+    t = random_trace(seed)
+    for name in gradient_names(t):
+        right = t[f"d {name}"]
+        digits = np.array([float(f"{value:.3g}") for value in right.ravel()]).reshape(right.shape)
+        for given in (right.astype(np.float16), digits):
+            assert diagnose(given, t, name).mistake is None, name
+
+
+def test_right_gradients_in_which_terms_cancel_are_called_right():
+    """Equal weights: every gradient to the units below is 0 but for what float32 leaves of the sum."""
+    layers = [fastconv.Conv2d(2, 2), fastconv.ReLU(), fastconv.MaxPool2d(2), fastconv.Flatten(), fastconv.Linear(3)]
+    x, labels = np.random.default_rng(1).random((4, 1, 5, 5)), [0, 1, 2, 0]
+    nets = {dtype: fastconv.Sequential(layers, (1, 5, 5), dtype=dtype) for dtype in ("float64", "float32")}
+    for net in nets.values():
+        net.buffer[...] = 1
+    single, double = (trace(nets[dtype], x, labels) for dtype in ("float32", "float64"))
+    for name in gradient_names(double):
+        assert diagnose(single[f"d {name}"], double, name).mistake is None, name
+        assert diagnose(double[f"d {name}"], single, name).mistake is None, name
+
+
+def dilated(dy, stride):
+    spread = np.zeros((*dy.shape[:2], (dy.shape[2] - 1) * stride + 1, (dy.shape[3] - 1) * stride + 1))
+    spread[:, :, ::stride, ::stride] = dy
+    return spread
+
+
+def full(dy, w):
+    """The full correlation of dy (N, F, OH, OW) with w (F, C, KH, KW) as it comes."""
+    KH, KW = w.shape[2:]
+    framed = np.pad(dy, ((0, 0), (0, 0), (KH - 1, KH - 1), (KW - 1, KW - 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(framed, (KH, KW), axis=(2, 3))
+    return np.einsum("nfhwuv,fcuv->nchw", windows, w)
+
+
+KERNELS = {
+    "as it is": (lambda w: w, {"kernel_not_rotated"}),
+    "rows only": (lambda w: w[:, :, ::-1], {"kernel_not_rotated"}),
+    "all axes": (lambda w: np.flip(w), {"kernel_not_rotated"}),
+    "the first two axes": (lambda w: np.rot90(w, 2), {"kernel_not_rotated"}),
+    "rotated and transposed": (lambda w: w[:, :, ::-1, ::-1].swapaxes(2, 3), {"transposed"}),
+    "transposed": (lambda w: w.swapaxes(2, 3), {"kernel_not_rotated", "transposed"}),
+    "right": (lambda w: w[:, :, ::-1, ::-1], set()),
+}
+
+
+@pytest.mark.parametrize("turned", KERNELS)
+def test_kernels_turned_in_every_way_people_turn_them(turned):
+    rng = np.random.default_rng(0)
+    layers = [fastconv.Conv2d(3, 3, stride=2), fastconv.Flatten(), fastconv.Linear(3)]
+    net = fastconv.Sequential(layers, (2, 7, 9), random_state=0, dtype="float64")
+    t = trace(net, rng.normal(size=(2, 2, 7, 9)), [0, 2])
+    turn, expected = KERNELS[turned]
+    assert set(diagnose(full(dilated(t["d 0.out"], 2), turn(t["0.weight"])), t, "input").mistakes) == expected
+
+
+def test_a_stride_whose_zeros_are_copies():
+    rng = np.random.default_rng(0)
+    net = fastconv.Sequential(
+        [fastconv.Conv2d(3, 3, stride=2), fastconv.Flatten(), fastconv.Linear(3)], (2, 7, 9), random_state=0
+    )
+    t = trace(net, rng.normal(size=(2, 2, 7, 9)), [0, 2])
+    repeated = t["d 0.out"].repeat(2, axis=2).repeat(2, axis=3)
+    found = diagnose(full(repeated, t["0.weight"][:, :, ::-1, ::-1])[:, :, :7, :9], t, "input")
+    assert found.mistake == "stride_not_dilated"
+
+
+def test_one_mistake_in_layers_of_two_kinds_is_one_mistake():
+    rng = np.random.default_rng(0)
+    layers = [fastconv.MaxPool2d(2, 1), fastconv.AvgPool2d(2, 1), fastconv.Flatten(), fastconv.Linear(2)]
+    net = fastconv.Sequential(layers, (1, 5, 6), random_state=0, dtype="float64")
+    t = trace(net, rng.normal(size=(2, 1, 5, 6)), [0, 1])
+    assert diagnose(mistaken(t, "input", {"overlap_assigned"}), t, "input").mistakes == ("overlap_assigned",)
+
+
+def test_a_mask_applied_after_an_average_pool():
+    rng = np.random.default_rng(0)
+    layers = [fastconv.Conv2d(2, 2), fastconv.ReLU(), fastconv.AvgPool2d(2), fastconv.Flatten(), fastconv.Linear(2)]
+    net = fastconv.Sequential(layers, (1, 7, 7), random_state=0, dtype="float64")
+    t = trace(net, rng.normal(size=(2, 1, 7, 7)), [0, 1])
+    late = (t["d 2.out"] * (t["2.out"] > 0)).repeat(2, axis=2).repeat(2, axis=3) / 4
+    assert diagnose(late, t, "0.out").mistake == "relu_mask_missing"
+
+
+def test_padding_put_on_the_wrong_side_shows_in_dw():
+    rng = np.random.default_rng(0)
+    layers = [fastconv.Conv2d(2, 2, padding="same"), fastconv.Flatten(), fastconv.Linear(2)]
+    net = fastconv.Sequential(layers, (1, 4, 5), random_state=0, dtype="float64")
+    t = trace(net, rng.normal(size=(2, 1, 4, 5)), [0, 1])
+    framed = np.pad(t["input"], ((0, 0), (0, 0), (1, 0), (1, 0)))  # "same" puts the odd row at the bottom
+    dw = np.stack(
+        [
+            [(framed[:, :, u : u + 4, v : v + 5] * t["d 0.out"][:, f : f + 1]).sum() for u in (0, 1) for v in (0, 1)]
+            for f in (0, 1)
+        ]
+    )
+    assert diagnose(dw.reshape(2, 1, 2, 2), t, "0.weight").mistake == "padding_not_cropped"
+
+
+def test_the_correction_is_of_the_form_that_was_made():
+    rng = np.random.default_rng(0)
+    net = fastconv.Sequential([fastconv.Flatten(), fastconv.Linear(4)], (1, 2, 2), random_state=0, dtype="float64")
+    t = trace(net, rng.normal(size=(3, 1, 2, 2)), rng.normal(size=(3, 4)), loss="mse")
+    found = diagnose(2 * t["error"] / 3, t, "1.out")
+    assert found.mistake == "mean_missing" and "number K of outputs" in found.text
