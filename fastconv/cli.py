@@ -1,20 +1,19 @@
-"""The `fastconv` command. A subcommand is a function of its options, and an entry in `_parser`."""
+"""The `fastconv` command. A subcommand is a function of its options."""
 
-import argparse
 import csv
 import json
 import sys
 import time
 import warnings
-from math import isfinite
 from pathlib import Path
 
-from . import __version__
+from .options import build
 
 
 def main(arguments=None):
     """Run the command; -> its exit code: 0, 1 failed, 2 wrong usage, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    parser = build(train=_train, predict=_predict, export=_export, explain=_explain, doctor=_doctor)
+    options = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # an error is one line
@@ -29,69 +28,6 @@ def main(arguments=None):
         print(f"fastconv: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        """Wrong usage, in one line."""
-        self.exit(2, f"{self.prog}: {message}; usage: {self.prog} --help\n")
-
-
-def _parser():
-    parser = _Parser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
-    parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    train = commands.add_parser("train", help="train on digits, a .npz or a .csv file")
-    train.add_argument(
-        "data", metavar="DATA", help='"digits", a .npz file with arrays X and y, or a .csv file with named columns'
-    )
-    train.add_argument("--target", metavar="NAME", help="the column or array to predict (default: y, target, label or class)")
-    train.add_argument("--regression", action="store_true", help="predict numbers, not classes")
-    train.add_argument("--image-shape", metavar="CxHxW", type=_shape, help="of a flat row, such as 28x28 or 3x32x32")
-    train.add_argument("--epochs", type=_count, help="default: 40 for pictures, 200 for anything smaller")
-    train.add_argument("--batch-size", type=_count)
-    train.add_argument("--lr", type=_rate, default=1e-3, help="learning rate of Adam (default: 0.001)")
-    train.add_argument("--test-size", type=_share, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")
-    train.add_argument("--seed", type=_seed, default=0, help="of the split, the first weights and the order")
-    train.add_argument("--save", metavar="FILE", help="the trained model, a .safetensors file")
-    train.set_defaults(run=_train)
-
-    predict = commands.add_parser("predict", help="predict with a saved model")
-    predict.add_argument("model", metavar="MODEL", help="a .safetensors file of `fastconv train`")
-    predict.add_argument("data", metavar="DATA", help="as for train; targets are not needed")
-    predict.add_argument("--target", metavar="NAME", help="the column or array to leave out")
-    predict.add_argument("--proba", action="store_true", help="probabilities of the classes")
-    predict.set_defaults(run=_predict)
-
-    export = commands.add_parser("export", help="write a saved model as ONNX")
-    export.add_argument("model", metavar="MODEL", help="a .safetensors file")
-    export.add_argument("output", metavar="FILE.onnx")
-    export.set_defaults(run=_export)
-
-    explain = commands.add_parser("explain", help="where every number of a gradient comes from, on the 5x5 network")
-    explain.add_argument("--html", metavar="FILE", help="a page that steps through the network")
-    explain.add_argument("--markdown", metavar="FILE", help="a sheet with LaTeX equations")
-    explain.add_argument(
-        "--worksheet", action="store_true", help="leave the gradients blank on sheets, to be filled in by hand"
-    )
-    explain.add_argument("--why", metavar="ENTRY", help='the terms of one number, such as "d 0.weight[0,0,1,1]"')
-    explain.add_argument("--samples", type=_count, default=1)
-    explain.add_argument("--seed", type=_seed, default=0, help="another number, another exercise")
-    explain.add_argument("--model", metavar="MODEL", help="a .safetensors file, instead of the 5x5 network in whole numbers")
-    explain.add_argument(
-        "--data", metavar="DATA", help="what the model is traced on, as for train (default: digits of its size)"
-    )
-    explain.add_argument("--target", metavar="NAME", help="the column or array with the answers")
-    explain.set_defaults(run=_explain)
-
-    doctor = commands.add_parser("doctor", help="what was found on this machine")
-    doctor.add_argument("--warm", action="store_true", help="compile everything ahead")
-    doctor.set_defaults(run=_doctor)
-
-    for command in (train, predict, export, explain, doctor):
-        command.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 def _train(options):
@@ -300,32 +236,6 @@ def _print(found, as_json):
     for name, value in found.items():
         if value is not None:
             print(f"{name:<14} {f'{value:.4f}' if isinstance(value, float) else value}")
-
-
-def _typed(convert, is_in, wanted):
-    """A type for argparse: what `convert` makes of a text, if that is in its range."""
-
-    def typed(text):
-        try:
-            value = convert(text)
-        except ValueError:
-            value = None
-        if value is None or not is_in(value):
-            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text}")
-        return value
-
-    return typed
-
-
-def _sizes(text):
-    return tuple(int(size) for size in text.lower().split("x"))
-
-
-_count = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
-_seed = _typed(int, lambda value: 0 <= value < 2**32, "a whole number from 0 to 4294967295")
-_rate = _typed(float, lambda value: value > 0 and isfinite(value), "a number above 0")
-_share = _typed(float, lambda value: 0 < value < 1, "a number between 0 and 1")
-_shape = _typed(_sizes, lambda sizes: len(sizes) in (2, 3) and min(sizes) > 0, "sizes such as 28x28 or 3x32x32")
 
 
 if __name__ == "__main__":
