@@ -37,7 +37,15 @@ def random_layer(rng, channels):
     return kinds[rng.integers(len(kinds))]()
 
 
-def random_network(rng, *, depth=4, classes=3, regression=False):
+BINARY = "binary_cross_entropy_with_logits"
+
+
+def loss_of(seed):
+    """Every loss has its turn."""
+    return {3: BINARY, 4: "mse"}.get(seed % 5, "cross_entropy")
+
+
+def random_network(rng, *, depth=4, classes=3, loss="cross_entropy"):
     """-> net in float64, x, labels; layers that do not fit are left out"""
     shape = (int(rng.integers(1, 3)), int(rng.integers(5, 8)), int(rng.integers(5, 8)))
     layers, channels = [], shape[0]
@@ -59,7 +67,12 @@ def random_network(rng, *, depth=4, classes=3, regression=False):
     n = int(rng.integers(1, 4))
     # Few values, so that there are ties and zeros.
     x = rng.integers(0, 3, (n, *shape)).astype(float) if rng.random() < 0.5 else rng.normal(size=(n, *shape))
-    return net, x, rng.normal(size=(n, classes)) if regression else rng.integers(0, classes, n)
+    answers = {
+        "mse": lambda: rng.normal(size=(n, classes)),
+        BINARY: lambda: rng.integers(0, 2, (n, classes)).astype(float),
+        "cross_entropy": lambda: rng.integers(0, classes, n),
+    }
+    return net, x, answers[loss]()
 
 
 def mistaken(trace, name, mistakes, style=0):
@@ -97,6 +110,9 @@ class _Walk:
         trace, n = self.trace, len(self.trace["input"])
         if trace.loss == "mse":
             d = 2 * trace["error"] / trace["error"].size
+        elif trace.loss == BINARY:
+            p = 1 / (1 + np.exp(-trace[f"{len(trace.layers) - 1}.out"]))
+            d = (p - (0 if "onehot_missing" in self.mistakes else trace["target"])) / p.size
         else:
             d = trace["probabilities"] - (0 if "onehot_missing" in self.mistakes else trace["onehot"])
             d = d / n

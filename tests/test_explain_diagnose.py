@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from explain_cases import mistaken, random_network
+from explain_cases import loss_of, mistaken, random_network
 
 import fastconv
 from fastconv.explain import Diagnosis, diagnose, integer_example, trace
@@ -16,10 +16,9 @@ EXCLUSIVE = [{"mean_missing", "mean_twice"}, {"tie_all", "tie_last", "tie_split"
 
 def random_trace(seed, dtype="float64"):
     rng = np.random.default_rng(seed)
-    regression = seed % 5 == 4
-    net, x, labels = random_network(rng, regression=regression)
+    net, x, labels = random_network(rng, loss=loss_of(seed))
     net = fastconv.Sequential(net.layers, net.input_shape, random_state=seed, dtype=dtype)
-    return trace(net, x, labels, loss="mse" if regression else "cross_entropy", rng=rng)
+    return trace(net, x, labels, loss=loss_of(seed), rng=rng)
 
 
 def gradient_names(t):

@@ -52,6 +52,8 @@ def networks():
     x = rng.integers(0, 3, (2, 1, 5, 6)).astype(float)
     yield "everything", explain.trace(net, x, [0, 2], rng=np.random.default_rng(1))
     yield "regression", explain.trace(net, x, rng.normal(size=(2, 3)), loss="mse")
+    yes_or_no = rng.integers(0, 2, (2, 3)).astype(float)
+    yield "binary", explain.trace(net, x, yes_or_no, loss="binary_cross_entropy_with_logits")
     single = Sequential([Conv2d(2, 2), ReLU(), Flatten(), Linear(2)], (1, 4, 4), random_state=0)
     yield "float32", explain.trace(single, rng.random((1, 1, 4, 4)), [1])
 

@@ -158,9 +158,8 @@ def _run(net, x, labels, loss, rng):
             sides.append((windows == windows.max(axis=(4, 5), keepdims=True)).tobytes())
         params = [net.params[f"{index}.{name}"] for name in layer.parameter_shapes(net.shapes[index])]
         x, _ = layer.forward(functional, x, params, rng)
-    if loss == "cross_entropy":
-        return functional.cross_entropy_forward(x, labels)[0], b"".join(sides)
-    return functional.mse_forward(x, np.array(labels, np.float64))[0], b"".join(sides)
+    answers = labels if loss == "cross_entropy" else np.array(labels, np.float64)
+    return getattr(functional, f"{loss}_forward")(x, answers)[0], b"".join(sides)
 
 
 def _noise(base):

@@ -138,23 +138,41 @@ def _dx(index):
 
 def _loss(trace):
     y = f"{len(trace.layers) - 1}.out"
-    if trace.loss == "cross_entropy":
-        return {
-            "shifted": f"shifted[n,k] = {y}[n,k] - max over k of {y}[n,k]",
-            "exponentials": "exponentials[n,k] = exp(shifted[n,k])",
-            "sums": "sums[n] = sum over k of exponentials[n,k]",
-            "probabilities": "probabilities[n,k] = exponentials[n,k] * 1/sums[n]",
-            "onehot": "onehot[n,k] = 1 where k is the label of n, else 0",
-            "losses": "losses[n] = log(sums[n]) - shifted[n,label]",
-            "loss": "loss = sum over n of losses[n] * 1/N",
-            f"d {y}": f"d {y}[n,k] = probabilities[n,k] * 1/N - onehot[n,k] * 1/N",
-        }
-    return {
-        "target": "target[n,k] is given",
-        "error": f"error[n,k] = {y}[n,k] - target[n,k]",
-        "loss": "loss = sum over n,k of error[n,k] * error[n,k] * 1/(N*K)",
-        f"d {y}": f"d {y}[n,k] = error[n,k] * 2/(N*K)",
+    return {name: line.replace("$y", y) for name, line in _LOSSES[trace.loss].items()} | {
+        f"d {y}": f"d {y}{_LOGITS[trace.loss]}"
     }
+
+
+_LOSSES = {
+    "cross_entropy": {
+        "shifted": "shifted[n,k] = $y[n,k] - max over k of $y[n,k]",
+        "exponentials": "exponentials[n,k] = exp(shifted[n,k])",
+        "sums": "sums[n] = sum over k of exponentials[n,k]",
+        "probabilities": "probabilities[n,k] = exponentials[n,k] * 1/sums[n]",
+        "onehot": "onehot[n,k] = 1 where k is the label of n, else 0",
+        "losses": "losses[n] = log(sums[n]) - shifted[n,label]",
+        "loss": "loss = sum over n of losses[n] * 1/N",
+    },
+    "binary_cross_entropy_with_logits": {
+        "exponentials": "exponentials[n,k] = exp($y[n,k])",
+        "sums": "sums[n,k] = 1 + exponentials[n,k]",
+        "probabilities": "probabilities[n,k] = exponentials[n,k] * 1/sums[n,k]",
+        "target": "target[n,k] is given",
+        "losses": "losses[n,k] = log(sums[n,k]) - target[n,k] * $y[n,k]",
+        "loss": "loss = sum over n,k of losses[n,k] * 1/(N*K)",
+    },
+    "mse": {
+        "target": "target[n,k] is given",
+        "error": "error[n,k] = $y[n,k] - target[n,k]",
+        "loss": "loss = sum over n,k of error[n,k] * error[n,k] * 1/(N*K)",
+    },
+}
+_LOGITS = {
+    "cross_entropy": "[n,k] = probabilities[n,k] * 1/N - onehot[n,k] * 1/N",
+    "binary_cross_entropy_with_logits": "[n,k] = probabilities[n,k] * 1/(N*K) - target[n,k] * 1/(N*K)",
+    "mse": "[n,k] = error[n,k] * 2/(N*K)",
+}
+"""Of the gradient to the last layer's output."""
 
 
 # --- LaTeX ---

@@ -58,10 +58,14 @@ class Plant(NamedTuple):
 
 OTHER_CORRECTIONS = {
     (
+        "onehot_missing",
+        "target missing",
+    ): "subtract the target from the probability: the logits' gradient is (p - target)/(N*K)",
+    (
         "mean_missing",
         "missing over outputs",
-    ): "divide by the number K of outputs: the squared error is a mean over samples and outputs",
-    ("mean_missing", "missing over both"): "divide by N*K: the squared error is a mean over samples and outputs",
+    ): "divide by the number K of outputs: the loss is a mean over samples and outputs",
+    ("mean_missing", "missing over both"): "divide by N*K: the loss is a mean over samples and outputs",
     (
         "kernel_not_rotated",
         "rows",
@@ -193,8 +197,10 @@ def _suits_kernel(layer, window, shape, slot, how):
 
 def _at_loss(trace):
     plants = [Plant("mean_missing", LOSS, "mean", "missing"), Plant("mean_twice", LOSS, "mean", "twice")]
+    if trace.loss != "mse":
+        plants.append(Plant("onehot_missing", LOSS, "onehot", "missing" if trace.loss == "cross_entropy" else "target missing"))
     if trace.loss == "cross_entropy":
-        return [*plants, Plant("onehot_missing", LOSS, "onehot", "missing")]
+        return plants
     return [*plants, *(Plant("mean_missing", LOSS, "mean", f"missing over {what}") for what in ("outputs", "both"))]
 
 

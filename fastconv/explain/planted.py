@@ -24,6 +24,8 @@ class Planted:
         trace, last = self.trace, len(self.trace.layers) - 1
         if trace.loss == "cross_entropy":
             dy = (trace["probabilities"] + trace["onehot"]) / len(trace["input"])
+        elif trace.loss != "mse":
+            dy = (trace["probabilities"] + trace["target"]) / trace["target"].size
         else:
             dy = 2 * (abs(trace[f"{last}.out"]) + abs(trace["target"])) / trace["target"].size
         dy = dy.astype(np.float64)
@@ -84,7 +86,7 @@ class Planted:
         dy = trace[f"d {len(trace.layers) - 1}.out"].astype(np.float64)
         N = len(dy)
         if "onehot" in slots:
-            dy = trace["probabilities"].astype(np.float64) / N
+            dy = trace["probabilities"].astype(np.float64) / (N if trace.loss == "cross_entropy" else dy.size)
         factor = {"missing": N, "twice": 1 / N, "missing over outputs": dy.size / N, "missing over both": dy.size}
         return dy * factor[slots["mean"]] if "mean" in slots else dy
 

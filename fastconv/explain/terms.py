@@ -80,8 +80,8 @@ def _collect(trace, name, index):
     if bare.endswith(".out"):
         place = Place(trace, int(bare.split(".")[0]))
         return _of(place, "out")(place, *index)
-    if name in _LOSS:
-        return {"": _LOSS[name](trace, *index)}, [], []
+    if name in _LOSS[trace.loss]:
+        return {"": _LOSS[trace.loss][name](trace, *index)}, [], []
     return {"": [[entry(name, *index)]]}, [], ["it is given, or read off, not computed as a sum"]
 
 
@@ -297,37 +297,46 @@ def _shifted(trace, n, k):
     return [[entry(_logits(trace), n, k)], ["-1", entry(_logits(trace), n, largest)]]
 
 
-def _sums(trace, n):
-    return [[entry("exponentials", n, k)] for k in range(trace["exponentials"].shape[1])]
-
-
 def _losses(trace, n):
     label = int(trace["onehot"][n].argmax())
     return [[f"log({entry('sums', n)})"], ["-1", entry("shifted", n, label)]]
 
 
-def _loss(trace):
-    if trace.loss == "cross_entropy":
-        return [[entry("losses", n), "1/N"] for n in range(len(trace["losses"]))]
-    indices = np.ndindex(trace["error"].shape)
-    return [[entry("error", *index), entry("error", *index), "1/(N*K)"] for index in indices]
+def _mean(trace, name, share):
+    return [[entry(name, *index), share] for index in np.ndindex(trace[name].shape)]
 
 
 _LOSS = {
-    "shifted": _shifted,
-    "exponentials": lambda trace, n, k: [[f"exp({entry('shifted', n, k)})"]],
-    "sums": _sums,
-    "probabilities": lambda trace, n, k: [[entry("exponentials", n, k), f"1/{entry('sums', n)}"]],
-    "losses": _losses,
-    "loss": _loss,
-    "error": lambda trace, *index: [[entry(_logits(trace), *index)], ["-1", entry("target", *index)]],
+    "cross_entropy": {
+        "shifted": _shifted,
+        "exponentials": lambda trace, n, k: [[f"exp({entry('shifted', n, k)})"]],
+        "sums": lambda trace, n: [[entry("exponentials", n, k)] for k in range(trace["exponentials"].shape[1])],
+        "probabilities": lambda trace, n, k: [[entry("exponentials", n, k), f"1/{entry('sums', n)}"]],
+        "losses": _losses,
+        "loss": lambda trace: _mean(trace, "losses", "1/N"),
+    },
+    "binary_cross_entropy_with_logits": {
+        "exponentials": lambda trace, *at: [[f"exp({entry(_logits(trace), *at)})"]],
+        "sums": lambda trace, *at: [["1"], [entry("exponentials", *at)]],
+        "probabilities": lambda trace, *at: [[entry("exponentials", *at), f"1/{entry('sums', *at)}"]],
+        "losses": lambda trace, *at: [
+            [f"log({entry('sums', *at)})"],
+            ["-1", entry("target", *at), entry(_logits(trace), *at)],
+        ],
+        "loss": lambda trace: _mean(trace, "losses", "1/(N*K)"),
+    },
+    "mse": {
+        "error": lambda trace, *at: [[entry(_logits(trace), *at)], ["-1", entry("target", *at)]],
+        "loss": lambda trace: [[source, source, share] for source, share in _mean(trace, "error", "1/(N*K)")],
+    },
 }
 _LOSS_GRADIENT = {
-    "cross_entropy": lambda trace, index: [
-        [entry("probabilities", *index), "1/N"],
-        ["-1", entry("onehot", *index), "1/N"],
+    "cross_entropy": lambda trace, at: [[entry("probabilities", *at), "1/N"], ["-1", entry("onehot", *at), "1/N"]],
+    "binary_cross_entropy_with_logits": lambda trace, at: [
+        [entry("probabilities", *at), "1/(N*K)"],
+        ["-1", entry("target", *at), "1/(N*K)"],
     ],
-    "mse": lambda trace, index: [[entry("error", *index), "2/(N*K)"]],
+    "mse": lambda trace, at: [[entry("error", *at), "2/(N*K)"]],
 }
 _OPERATIONS = {
     Conv2d: {"out": _conv_out, "dx": _conv_dx},

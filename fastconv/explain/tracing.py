@@ -7,6 +7,7 @@ import numpy as np
 from .. import functional
 from ..arrays import as_float
 from ..layers import AvgPool2d, Conv2d, Dropout, MaxPool2d, ReLU
+from ..losses import LOSSES
 from . import equations, sheets
 from .terms import account
 
@@ -23,8 +24,8 @@ def trace(net, x, labels, *, loss="cross_entropy", rng=None):
     net : Sequential
     x : array (N, C, H, W)
         At least one sample.
-    labels : integer array (N,), or array (N, K) with ``loss="mse"``
-    loss : "cross_entropy" or "mse"
+    labels : integer array (N,), or array (N, K) for the other losses
+    loss : "cross_entropy", "mse" or "binary_cross_entropy_with_logits"
         As for `fastconv.train`.
     rng : numpy.random.Generator, optional
         Dropout acts only with it.
@@ -48,15 +49,15 @@ def trace(net, x, labels, *, loss="cross_entropy", rng=None):
     >>> bool(t.why("2.out[0,0,0,0]").total == t["2.out"][0, 0, 0, 0])
     True
     """
-    if loss not in ("cross_entropy", "mse"):
-        raise ValueError(f'loss must be "cross_entropy" or "mse", got {loss!r}')
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
     # Copies: training the network further must not change what was traced.
     x = np.array(as_float(x, "x"), net.dtype)
     if len(x) == 0:
         raise ValueError(f"x has shape {x.shape}, expected at least one sample to trace")
     arrays, caches = _forward(net, x, rng)
-    losses = _cross_entropy if loss == "cross_entropy" else _mse
-    gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses(arrays, net, labels))}
+    losses = {"cross_entropy": _cross_entropy, "mse": _mse, "binary_cross_entropy_with_logits": _binary_cross_entropy}
+    gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses[loss](arrays, net, labels))}
     return Trace(net, loss, {**arrays, **gradients}, caches)
 
 
@@ -77,7 +78,7 @@ class Trace:
     constants : dict of str to float
         The numbers that a `Term` may name as a source without their being an entry, such as "1/N".
     layers : tuple
-    loss : "cross_entropy" or "mse"
+    loss : str
     caches : list
         Of the forward pass, one a layer.
     """
@@ -262,6 +263,22 @@ def _mse(arrays, net, target):
     return functional.mse_backward(cache)
 
 
+def _binary_cross_entropy(arrays, net, target):
+    """Adds what lies between logits and loss to `arrays`; -> the gradient to the logits
+
+    A yes or no is a softmax over the logit and 0.
+    """
+    logits, target = arrays[f"{len(net.layers) - 1}.out"], np.array(as_float(target, "target"), net.dtype)
+    loss, cache = functional.binary_cross_entropy_with_logits_forward(logits, target)
+    target = target.reshape(logits.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponentials = np.exp(logits)
+        losses = np.log1p(exponentials) - target * logits
+    arrays |= {"exponentials": exponentials, "sums": 1 + exponentials, "probabilities": cache.error + target, "target": target,
+               "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
+    return functional.binary_cross_entropy_with_logits_backward(cache)
+
+
 def _backward(net, caches, dy):
     """Every gradient by name. `Sequential.backward` stops at the first parameters; here the input gets one too."""
     gradients = {}
@@ -276,7 +293,7 @@ def _backward(net, caches, dy):
 def _constants(trace):
     N, outputs = len(trace["input"]), trace[f"{len(trace.layers) - 1}.out"][0].size
     constants = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won": 1.0, "lost": 0.0, "1/N": 1 / N}
-    if trace.loss == "mse":
+    if trace.loss != "cross_entropy":
         constants |= {"1/(N*K)": 1 / (N * outputs), "2/(N*K)": 2 / (N * outputs)}
     for layer, shape, cache in zip(trace.layers, trace.shapes, trace.caches):
         if isinstance(layer, AvgPool2d):

@@ -68,6 +68,28 @@ const LOSS_STEPS = {
       from: ["probabilities", "onehot"],
     },
   },
+  binary_cross_entropy_with_logits: {
+    forward: [
+      {
+        title: "Sigmoid",
+        words: "Each output is a yes or no of its own: a softmax over its logit and 0. Out come probabilities, which need not add up to 1.",
+        code: "p = exp(y) / (1 + exp(y))",
+        from: [], to: ["exponentials", "sums", "probabilities"], logits: true,
+      },
+      {
+        title: "Cross-entropy",
+        words: "Minus the logarithm of the probability that the right answer was given, as a mean over samples and outputs.",
+        code: "loss = (log(1 + exp(y)) - target * y).mean()",
+        from: ["sums", "target"], to: ["losses", "loss"], logits: true,
+      },
+    ],
+    backward: {
+      title: "Back to the logits",
+      words: "As with softmax: what was said less what should have been said, divided by what the mean was taken over.",
+      code: "dy = (p - target) / y.size",
+      from: ["probabilities", "target"],
+    },
+  },
   mse: {
     forward: [
       {

@@ -38,7 +38,8 @@ function readingsOf(trace, tensor) {
   if (gradient && (own === "out" || own === "input")) return operation(trace, layer + 1).dx;
   if (own === "out") return operation(trace, layer).out;
   if (gradient) return operation(trace, layer)[own];
-  return LOSS[name] ? { "": LOSS[name] } : {};
+  const rule = LOSS[trace.loss][name];
+  return rule ? { "": rule } : {};
 }
 
 const operation = (trace, layer) => OPERATIONS[trace.layers[layer].type];
@@ -247,48 +248,72 @@ function largestOf({ data, shape }, n) {
   return row.reduce((best, value, k) => (value > row[best] ? k : best), 0);
 }
 
+function* mean(trace, tensor, share) {
+  for (let at = 0; at < tensor.data.length; at++) yield [{ tensor, at }, constant(trace, share)];
+}
+
+const BINARY = "binary_cross_entropy_with_logits";
+
 const LOSS = {
-  *shifted(trace, [n, k]) {
-    yield [entry(trace.logits, n, k)];
-    yield [constant(trace, "-1"), entry(trace.logits, n, largestOf(trace.logits, n))];
+  cross_entropy: {
+    *shifted(trace, [n, k]) {
+      yield [entry(trace.logits, n, k)];
+      yield [constant(trace, "-1"), entry(trace.logits, n, largestOf(trace.logits, n))];
+    },
+    *exponentials(trace, index) {
+      yield [through("exp", entry(trace.arrays.shifted, ...index))];
+    },
+    *sums({ arrays }, [n]) {
+      for (let k = 0; k < arrays.exponentials.shape[1]; k++) yield [entry(arrays.exponentials, n, k)];
+    },
+    *probabilities({ arrays }, [n, k]) {
+      yield [entry(arrays.exponentials, n, k), through("1/", entry(arrays.sums, n))];
+    },
+    *losses(trace, [n]) {
+      const { sums, shifted, onehot } = trace.arrays;
+      yield [through("log", entry(sums, n))];
+      yield [constant(trace, "-1"), entry(shifted, n, largestOf(onehot, n))];
+    },
+    loss: (trace) => mean(trace, trace.arrays.losses, "1/N"),
   },
-  *exponentials(trace, index) {
-    yield [through("exp", entry(trace.arrays.shifted, ...index))];
+  [BINARY]: {
+    *exponentials(trace, index) {
+      yield [through("exp", entry(trace.logits, ...index))];
+    },
+    *sums(trace, index) {
+      yield [constant(trace, "1")];
+      yield [entry(trace.arrays.exponentials, ...index)];
+    },
+    *probabilities({ arrays }, index) {
+      yield [entry(arrays.exponentials, ...index), through("1/", entry(arrays.sums, ...index))];
+    },
+    *losses(trace, index) {
+      yield [through("log", entry(trace.arrays.sums, ...index))];
+      yield [constant(trace, "-1"), entry(trace.arrays.target, ...index), entry(trace.logits, ...index)];
+    },
+    loss: (trace) => mean(trace, trace.arrays.losses, "1/(N*K)"),
   },
-  *sums({ arrays }, [n]) {
-    for (let k = 0; k < arrays.exponentials.shape[1]; k++) yield [entry(arrays.exponentials, n, k)];
-  },
-  *probabilities({ arrays }, [n, k]) {
-    yield [entry(arrays.exponentials, n, k), through("1/", entry(arrays.sums, n))];
-  },
-  *losses(trace, [n]) {
-    const { sums, shifted, onehot } = trace.arrays;
-    yield [through("log", entry(sums, n))];
-    yield [constant(trace, "-1"), entry(shifted, n, largestOf(onehot, n))];
-  },
-  *loss(trace) {
-    const { losses, error } = trace.arrays;
-    if (losses) {
-      for (let n = 0; n < losses.shape[0]; n++) yield [entry(losses, n), constant(trace, "1/N")];
-      return;
-    }
-    for (let at = 0; at < error.data.length; at++)
-      yield [{ tensor: error, at }, { tensor: error, at }, constant(trace, "1/(N*K)")];
-  },
-  *error(trace, index) {
-    yield [entry(trace.logits, ...index)];
-    yield [constant(trace, "-1"), entry(trace.arrays.target, ...index)];
+  mse: {
+    *error(trace, index) {
+      yield [entry(trace.logits, ...index)];
+      yield [constant(trace, "-1"), entry(trace.arrays.target, ...index)];
+    },
+    *loss(trace) {
+      for (const [error, share] of mean(trace, trace.arrays.error, "1/(N*K)")) yield [error, error, share];
+    },
   },
 };
 
 const LOSS_GRADIENT = {
-  *cross_entropy(place, index) {
-    const { trace } = place;
+  *cross_entropy({ trace }, index) {
     yield [entry(trace.arrays.probabilities, ...index), constant(trace, "1/N")];
     yield [constant(trace, "-1"), entry(trace.arrays.onehot, ...index), constant(trace, "1/N")];
   },
-  *mse(place, index) {
-    const { trace } = place;
+  *[BINARY]({ trace }, index) {
+    yield [entry(trace.arrays.probabilities, ...index), constant(trace, "1/(N*K)")];
+    yield [constant(trace, "-1"), entry(trace.arrays.target, ...index), constant(trace, "1/(N*K)")];
+  },
+  *mse({ trace }, index) {
     yield [entry(trace.arrays.error, ...index), constant(trace, "2/(N*K)")];
   },
 };
