@@ -127,6 +127,11 @@ def test_a_relu_says_whether_it_is_open():
     assert "shut" in str(t.why("d input[0,0,0,0]")) and "open" in str(t.why("d input[0,0,0,1]"))
 
 
+def test_a_number_that_is_its_own_name_stands_once():
+    t = trace(*integer_example())
+    assert "  2.  -1 * 4.out[0,0] 3  =  -3" in str(t.why("shifted[0,0]"))
+
+
 def test_padding_is_named():
     net = Sequential([Conv2d(1, 3, padding=1), Flatten(), Linear(2)], (1, 3, 3), random_state=0)
     t = trace(net, np.ones((1, 1, 3, 3)), [1])

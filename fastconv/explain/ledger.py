@@ -25,7 +25,8 @@ class Term(NamedTuple):
         return prod(self.factors)
 
     def __str__(self):
-        product = " * ".join(f"{source} {number(factor)}" for source, factor in zip(self.sources, self.factors))
+        pairs = [(source, number(factor)) for source, factor in zip(self.sources, self.factors)]
+        product = " * ".join(source if source == factor else f"{source} {factor}" for source, factor in pairs)
         return f"{product}  =  {number(self.value)}"
 
 
