@@ -61,7 +61,7 @@ def _train(command):
     command.add_argument("--target", metavar="NAME", help="the column or array to predict (default: y, target, label or class)")
     command.add_argument("--regression", action="store_true", help="predict numbers, not classes")
     command.add_argument("--image-shape", metavar="CxHxW", type=_shape, help="of a flat row, such as 28x28 or 3x32x32")
-    command.add_argument("--epochs", type=_count, help="default: 40 for pictures, 200 for anything smaller")
+    command.add_argument("--epochs", type=_count, help="default: 24 for pictures, 40 from 12x12 on, 200 for anything else")
     command.add_argument("--batch-size", type=_count)
     command.add_argument("--lr", type=_rate, default=1e-3, help="learning rate of Adam (default: 0.001)")
     command.add_argument("--test-size", type=_share, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")

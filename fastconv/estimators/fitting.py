@@ -10,7 +10,7 @@ from ..layers import Flatten, Linear
 from ..network import Sequential
 from ..optim import SGD, Adam
 from ..training import train
-from .architecture import auto_layers
+from .architecture import auto_epochs, auto_layers
 from .progress import progress
 from .shifts import Shifts
 from .stopping import TailMean, Watch
@@ -155,7 +155,7 @@ class Fitting:
         return self.learning_rate_init / np.sqrt(self.t_ + 1) if is_falling else self._lr
 
     def _epochs(self):
-        return self.max_iter or (40 if self._is_picture else 200)
+        return self.max_iter or auto_epochs(self.image_shape_, self._is_picture)
 
     def _shift(self):
         """Pixels of the shifts."""
