@@ -30,11 +30,16 @@ def markdown(trace, worksheet):
     for title, names in _parts(trace).items():
         blocks.append(f"## {title}")
         for name in names:
-            blank = _is_blank(name, worksheet)
-            small = max(trace[name].shape[-2:], default=1) <= WIDEST
-            body = _matrices(name, trace[name], blank) if small else f"```text\n{chr(10).join(_table(trace[name], blank))}\n```"
-            blocks.append(f"### `{name}` {_size(trace[name])}".rstrip() + f"\n\n$${trace.equations[name].latex}$$\n\n{body}")
+            blocks += [f"### `{name}` {_size(trace[name])}".rstrip(), f"$${trace.equations[name].latex}$$"]
+            blocks.append(_body(name, trace[name], _is_blank(name, worksheet)))
     return "\n\n".join(blocks) + "\n"
+
+
+def _body(name, array, blank):
+    """The numbers of an array: as matrices, or as text where they would be too wide."""
+    if max(array.shape[-2:], default=1) <= WIDEST:
+        return _matrices(name, array, blank)
+    return "\n".join(["```text", *_table(array, blank), "```"])
 
 
 def _heading(trace):
