@@ -266,3 +266,12 @@ def test_the_correction_is_of_the_form_that_was_made():
     t = trace(net, rng.normal(size=(3, 1, 2, 2)), rng.normal(size=(3, 4)), loss="mse")
     found = diagnose(2 * t["error"] / 3, t, "1.out")
     assert found.mistake == "mean_missing" and "number K of outputs" in found.text
+
+
+def test_zeros_are_right_as_far_as_they_go():
+    net, x, labels = integer_example()
+    net.params["4.weight"][...] *= 1e-4  # so small that two decimals of the gradients below are 0
+    t = trace(net, x, labels)
+    found = diagnose(np.zeros((1, 1, 2, 2)), t, "0.weight")
+    assert found.mistake is None and found.confidence < 1 and "These digits tell no more" in found.text
+    assert diagnose(t["d 0.weight"], t, "0.weight").text == "The gradient is right."

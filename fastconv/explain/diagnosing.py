@@ -88,15 +88,15 @@ def diagnose(gradient, trace, name):
     if not np.isfinite(given).all():
         return _unknown(search, where)
     exact, rounded, sloppy = search.tiers
-    for tier in rounded:
-        # Rounding first: numbers that a rounded right gradient may have are never called wrong.
+    for tier in (exact[0], *rounded):
+        # Before anything else: numbers that a rounded right gradient may have are never called wrong.
         if search.is_right(tier):
-            return _correct(search, tier, is_rounded=True)
+            return _correct(search, tier, is_rounded=tier is not exact[0])
     # One mistake and rounding is likelier than two, which may give any few digits by chance.
     for size, tiers, confidence in ((1, exact, 1.0), (1, rounded, 0.9), (2, exact, 1.0), (2, rounded, 0.9), (1, sloppy, 0.5)):
         for tier in tiers:
             if search.is_right(tier):
-                return _correct(search, tier, is_rounded=tier in sloppy)
+                return _correct(search, tier, is_rounded=tiers is sloppy)
             if found := search.explained(size, tier):
                 return _named(found, trace, where, confidence)
     return _unknown(search, where)
