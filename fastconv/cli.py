@@ -107,15 +107,12 @@ def _split(y, options):
 def _predict(options):
     import numpy as np
 
-    from .tables import read_data
-
-    model = _load_estimator(options.model)
-    features = getattr(model, "feature_names_in_", None)
-    X, _, names = read_data(options.data, options.target, None if features is None else list(features))
-    if features is not None:
-        if names is None:
-            raise ValueError(f"{options.data}: {options.model} was trained on named columns of a .csv file")
-        del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
+    model = _load(options.model)
+    if not hasattr(model, "network_"):
+        raise ValueError(
+            f"{options.model} holds a network without preprocessing and classes; `fastconv train --save` writes them"
+        )
+    X, _ = _samples_for(model, options)
     if options.proba and not hasattr(model, "classes_"):
         raise ValueError(f"{options.model} predicts numbers; --proba is for classes")
     found = (model.predict_proba if options.proba else model.predict)(X)
@@ -134,11 +131,7 @@ def _predict(options):
 
 
 def _export(options):
-    from .files import load_model
-    from .network import Sequential
-
-    kind = _kind(load_model(options.model)[1], options.model)
-    (Sequential.load(options.model) if kind is None else kind.load(options.model)).to_onnx(options.output)
+    _load(options.model).to_onnx(options.output)
     _print({"model": options.model, "onnx": options.output}, options.json)
 
 
@@ -173,25 +166,13 @@ def _explained(options):
         from .explain import integer_example
 
         return *integer_example(samples=options.samples, random_state=options.seed), "cross_entropy"
-    from .files import load_model
-    from .network import Sequential
-
-    kind = _kind(load_model(options.model)[1], options.model)
-    model = (Sequential if kind is None else kind).load(options.model)
-    X, y = _samples_for(getattr(model, "network_", model), options)
-    if kind is None:
-        return model, X.reshape(-1, *model.input_shape), y, "cross_entropy"
-    return model.network_, *model.as_trained(X, y)
-
-
-def _samples_for(net, options):
-    """The first samples of the data, or of the digits averaged to the size of the network's images."""
     from .data import load_digits
-    from .tables import read_data
 
+    model = _load(options.model)
+    net = getattr(model, "network_", model)
     C, H, W = net.input_shape
     if options.data is not None:
-        X, y, _ = read_data(options.data, options.target)
+        X, y = _samples_for(model, options)
     elif C == 1 and H == W <= 8:
         X, y = load_digits(H)
     else:
@@ -200,7 +181,21 @@ def _samples_for(net, options):
         )
     if y is None:
         raise ValueError(f"{options.data}: no answers, which a loss needs; name them with --target")
-    return X[: options.samples], y[: options.samples]
+    X, y = X[: options.samples], y[: options.samples]
+    return (net, *model.as_trained(X, y)) if net is not model else (net, X.reshape(-1, C, H, W), y, "cross_entropy")
+
+
+def _samples_for(model, options):
+    """X as `model` was trained to take it, in columns of the same names where there were any, and the answers, if there are."""
+    from .tables import read_data
+
+    features = getattr(model, "feature_names_in_", None)
+    X, y, names = read_data(options.data, options.target, None if features is None else list(features))
+    if features is not None:
+        if names is None:
+            raise ValueError(f"{options.data}: {options.model} was trained on named columns of a .csv file")
+        del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
+    return X, y
 
 
 def _doctor(options):
@@ -210,23 +205,19 @@ def _doctor(options):
     _print(examine() | ({"compiled in": f"{seconds:.1f} s"} if options.warm else {}), options.json)
 
 
-def _kind(described, path):
-    """The estimator class of a file's description, None for a bare network."""
+def _load(path):
+    """The estimator in a model file, or the network where there is no more."""
     from . import estimators
+    from .files import load_model
+    from .network import Sequential
 
     kinds = {kind.__name__: kind for kind in (estimators.ConvNetClassifier, estimators.ConvNetRegressor)}
-    if described is not None and described.get("class") not in kinds:
+    described = load_model(path)[1]
+    if described is None:
+        return Sequential.load(path)
+    if described.get("class") not in kinds:
         raise ValueError(f"{path}: it holds {described.get('class')!r}, expected one of {', '.join(kinds)}")
-    return None if described is None else kinds[described["class"]]
-
-
-def _load_estimator(path):
-    from .files import load_model
-
-    kind = _kind(load_model(path)[1], path)
-    if kind is None:
-        raise ValueError(f"{path} holds a network without preprocessing and classes; train one with `fastconv train --save`")
-    return kind.load(path)
+    return kinds[described["class"]].load(path)
 
 
 def _print(found, as_json):

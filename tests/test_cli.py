@@ -181,6 +181,18 @@ def test_a_model_is_explained_on_its_data(tmp_path, capsys):
     assert code == 1 and "--data" in err
 
 
+def test_a_model_is_explained_on_the_columns_it_was_trained_on(table, tmp_path, capsys):
+    path, X, y = table
+    model = tmp_path / "m.safetensors"
+    run(capsys, "train", path, "--epochs", 2, "--save", model, "--json")
+    with open(tmp_path / "turned.csv", "w", newline="") as file:
+        rows = [[row[3], "x", row[2], row[1], name, row[0]] for row, name in zip(X.tolist(), y)]
+        csv.writer(file).writerows([["d", "id", "c", "b", "label", "a"], *rows])
+    why = ("--samples", 3, "--why", "loss", "--json")
+    expected = run(capsys, "explain", "--model", model, "--data", path, *why)
+    assert expected[0] == 0 and run(capsys, "explain", "--model", model, "--data", tmp_path / "turned.csv", *why) == expected
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_interrupted_it_ends_with_130():
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from fastconv import cli; sys.exit(cli.main())"
