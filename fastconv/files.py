@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import layers as _layers
-from .network import Sequential, infer_shapes, parameter_layout, sample_shape
+from .network import Sequential, checked_shape, infer_shapes, parameter_layout
 
 VERSION = 1
 _LAYERS = {
@@ -93,7 +93,7 @@ def _described(about):
     """-> layers, input shape, dtype"""
     if about["dtype"] not in _DTYPES.values():
         raise ModelFileError(f"unknown dtype {about['dtype']!r}")
-    return build_layers(about["layers"]), sample_shape(about["input_shape"]), np.dtype(about["dtype"])
+    return build_layers(about["layers"]), checked_shape(about["input_shape"]), np.dtype(about["dtype"])
 
 
 def _tensors(table, body, checksums, described):

@@ -53,7 +53,7 @@ class Sequential:
 
     def __init__(self, layers, input_shape, *, random_state=None, dtype="float32"):
         self.layers = tuple(layers)
-        self.input_shape = sample_shape(input_shape)
+        self.input_shape = checked_shape(input_shape)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
@@ -368,7 +368,7 @@ def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):
     return Sequential(layers, input_shape=(1, 5, 5), random_state=random_state, dtype=dtype)
 
 
-def sample_shape(input_shape):
+def checked_shape(input_shape):
     """`input_shape` as a tuple (C, H, W), checked."""
     shape = tuple(input_shape)
     if len(shape) != 3:

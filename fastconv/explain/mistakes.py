@@ -56,32 +56,12 @@ class Plant(NamedTuple):
     how: object
 
 
+_LAST_AXES = "rotate the kernel for dx in its last two axes, both of them, and in no other: w[:, :, ::-1, ::-1]"
 OTHER_CORRECTIONS = {
-    (
-        "onehot_missing",
-        "target missing",
-    ): "subtract the target from the probability: the logits' gradient is (p - target)/(N*K)",
-    (
-        "mean_missing",
-        "missing over outputs",
-    ): "divide by the number K of outputs: the loss is a mean over samples and outputs",
+    ("onehot_missing", "target missing"): "subtract the target from the probability: the gradient is (p - target)/(N*K)",
+    ("mean_missing", "missing over outputs"): "divide by the number K of outputs: the loss is a mean over samples and outputs",
     ("mean_missing", "missing over both"): "divide by N*K: the loss is a mean over samples and outputs",
-    (
-        "kernel_not_rotated",
-        "rows",
-    ): "rotate the kernel for dx by 180 degrees, rows as well as columns: one axis is turned wrongly",
-    (
-        "kernel_not_rotated",
-        "columns",
-    ): "rotate the kernel for dx by 180 degrees, rows as well as columns: one axis is turned wrongly",
-    (
-        "kernel_not_rotated",
-        "filters",
-    ): "rotate the kernel in its last two axes only, w[:, :, ::-1, ::-1]: filters and channels stay",
-    (
-        "kernel_not_rotated",
-        "filters reversed",
-    ): "rotate the kernel in its last two axes, w[:, :, ::-1, ::-1], not in filters and channels",
+    **{("kernel_not_rotated", how): _LAST_AXES for how in ("rows", "columns", "filters", "filters reversed")},
 }
 """A better word for some forms of a mistake."""
 
@@ -107,7 +87,7 @@ _SUBSETS = {1: 5, 2: 3}
 """Looking for one mistake or two: up to so many layers, each is tried in every subset of those that have room for it."""
 
 
-def variations(trace, name, shape, together=1):
+def variations(trace, name, shape, together):
     """The choices that could show in the gradient of `name`: a list of tuples of plants, each one mistake.
 
     Parameters

@@ -39,7 +39,7 @@ class Search:
         self.is_single = trace["input"].dtype == np.float32 or np.array_equal(given, given.astype(np.float32))
         self.noise = _noise(self.planted, name)
         self.tiers = tiers(np.where(np.isfinite(given), given, 0), self.noise, dtype, self.is_single)
-        # One array serves several tiers; comparing with each of them once is enough.
+        # By identity, for arrays do not hash.
         self._slacks = {id(tier.slack): tier.slack for group in self.tiers for tier in group}
         self._tried = {}
 

@@ -54,7 +54,7 @@ function sumHtml() {
   return `<p class="total">${count}: sum ${total}</p>${elsewhere}`;
 }
 
-const READ_OFF = { argmax: "where the largest stands, row × width + column", open: "1 where the input is above 0", target: "what should come out" };
+const READ_OFF = { argmax: "where the largest stands, row × width + column", open: "1 where the input is above 0" };
 const isOfSample = ({ tensor, at }) => !tensor || !hasSamples(tensor) || unravel(tensor.shape, at)[0] === state.sample;
 
 function termsHtml() {
