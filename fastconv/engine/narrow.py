@@ -20,8 +20,7 @@ def is_narrow(net):
     """Whether `net` can be planned so: no groups, the image goes into a product, and the output is one pixel."""
     layers = [layer for layer in net.layers if not isinstance(layer, Flatten)]
     grouped = any(isinstance(layer, Conv2d) and layer.groups > 1 for layer in layers)
-    flat = len(net.output_shape) == 1 and isinstance(layers[-1], Linear)
-    return flat and not grouped and isinstance(layers[0], (Conv2d, Linear))
+    return bool(layers) and not grouped and isinstance(layers[0], (Conv2d, Linear)) and isinstance(layers[-1], Linear)
 
 
 class NarrowPlan(Plan):
@@ -32,7 +31,7 @@ class NarrowPlan(Plan):
     def _image(self, C, H, W):
         # The image itself is only ever read number by number.
         step = C if self.output is None else ceil(C / T) * T
-        return Image(self._reserve(H * W * step), C, H, W, step, 1)
+        return Image(self._reserve(H * W * step, "image"), C, H, W, step, 1)
 
     def _linear_image(self, x):
         """An image seen by a linear layer: one pixel of many channels, unless zeros lie between them."""
@@ -44,8 +43,8 @@ class NarrowPlan(Plan):
     def _reserve_scratch(self, convs):
         """Room for a convolution's weights with channels in the lanes, for dx."""
         sizes = [ceil(conv.C / T) * conv.window.KH * conv.window.KW * ceil(conv.F / T) * T * T
-                 for conv, _, y in convs if y.H * y.W > 1]  # fmt: skip
-        self._transposed = self._reserve(max([*sizes, 0]))
+                 for conv, x, y in convs if not _is_linear(conv, x, y)]  # fmt: skip
+        self._transposed = self._reserve(max([*sizes, 0]), "scratch")
 
     def _writes_dx_twice(self, conv):
         return False
@@ -96,7 +95,7 @@ class NarrowPlan(Plan):
 
     def _emit_dx(self, conv, dy, dx, mask):
         final = {r.FINAL: r.MASK_AFTER if mask else r.PLAIN}
-        if dy.H * dy.W == 1 and (conv.window.KH, conv.window.KW) == (dx.H, dx.W):
+        if _is_linear(conv, dx, dy):
             self._emit_linear_dx(conv, dy, dx, mask, final)
             return
         K, C, F = conv.window, conv.C, ceil(conv.F / T) * T
@@ -124,8 +123,15 @@ class NarrowPlan(Plan):
         full, rest = divmod(conv.C, T)
         for c, n, M in [(0, full, T)] * (full > 0) + [(full * T, 1, rest)] * (rest > 0):
             self._backward.append(
-                line | {r.M: M, r.NP: n, r.X: conv.tap(0, 0, c=c), r.OUT: dx.at + c, r.MASK: mask.at + c if mask else 0}
+                line | {r.M: M, r.NP: n, r.X: conv.tap(0, 0, c=c), r.OUT: dx.at + c, r.MASK: (mask or dx).at + c}
             )
+
+
+def _is_linear(conv, x, y):
+    """Whether every pixel has its own weights, so that dx is the weights times dy: a linear layer, or a kernel that lies on the whole image."""
+    K = conv.window
+    lies_on_it = (K.KH, K.KW) == (x.H, x.W) and not K.PT + K.PL and (K.DH == 1 or K.KH == 1) and (K.DW == 1 or K.KW == 1)
+    return y.H * y.W == 1 and lies_on_it
 
 
 def _pairs(n):

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays import require_memory
 from ..geometry import Window, conv_window
 from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 from . import record as r
+from .bounds import Region, require_inside
 from .lanes import T
 from .microkernel import in_sizes
 from .poolkernel import BACK, EXCLUSIVE_BACK, FORWARD
@@ -64,6 +66,17 @@ class Conv(NamedTuple):
         return self.weight + ((((g * blocks + block) * K.KH + u) * K.KW + v) * (self.C // self.groups) + c) * T
 
 
+class Step(NamedTuple):
+    """What the forward walk leaves for the backward one: a layer, and where it reads and writes."""
+
+    owner: int
+    kind: type
+    what: object
+    x: Image
+    y: Image
+    masked: bool  # whether x is a ReLU's output whose mask the dx of this layer applies
+
+
 class Plan:
     """The program of a network, and the layout of its memory; `WidePlan` and `NarrowPlan` differ in what lies in the lanes.
 
@@ -77,81 +90,104 @@ class Plan:
     n_packed, n_work : int
         Floats of the packed parameters, and of one thread's workspace.
     input, output : Image
+    steps : list of Step
+    regions : dict of segment to list of Region
+        What was reserved in PARAMS (GRADS is laid out alike) and in WORK.
+    gradients : dict of layer to (int, int)
+        Where dy and dx of each layer begin in the workspace; -1: there is no dx.
     """
 
     def __init__(self, net):
         self.n_work = 0
         self.n_packed = 0
+        self.regions = {r.PARAMS: [], r.WORK: []}
+        self._owner = -1
         self._forward, self._backward, self._packed, self._biases = [], [], [], []
         self.output = None
         self.output = self.input = self._image(*net.input_shape)
-        self._steps = list(self._parse(net))
-        trainable = [i for i, (kind, *_) in enumerate(self._steps) if kind is Conv2d]
-        self.first = trainable[0] if trainable else len(self._steps)
+        self.steps = list(self._parse(net))
+        trainable = [i for i, step in enumerate(self.steps) if step.kind is Conv2d]
+        self.first = trainable[0] if trainable else len(self.steps)
         # Scratch for all layers, one after the other.
-        self._reserve_scratch([(conv, x, y) for kind, conv, x, y, _ in self._steps if kind is Conv2d])
-        self.ones = self._reserve(T)
-        self.gradient = self.output._replace(at=self._reserve(self.output.size))
-        gradient = self.gradient
-        for index in range(len(self._steps) - 1, self.first - 1, -1):
-            is_mask = self._steps[index - 1][0] is ReLU
-            gradient = self._emit_backward(*self._steps[index], gradient, index > self.first, is_mask)
+        self._owner = -1
+        self._reserve_scratch([(step.what, step.x, step.y) for step in self.steps if step.kind is Conv2d])
+        self.ones = self._reserve(T, "ones")
+        self.gradient = self.output._replace(at=self._reserve(self.output.size, "d output"))
+        gradient, self.gradients = self.gradient, {}
+        for index in range(len(self.steps) - 1, self.first - 1, -1):
+            step, done = self.steps[index], len(self._backward)
+            is_mask = self.steps[index - 1].kind is ReLU
+            dy, gradient = gradient, self._emit_backward(step, gradient, index > self.first, is_mask)
+            self.gradients[step.owner] = dy.at, gradient.at if index > self.first else -1
+            self._own(self._backward[done:], step.owner)
         self.forward, self.backward = _table(self._forward), _table(self._backward)
         self.packed = np.concatenate([*self._packed, np.zeros(0, np.int64)]).astype(np.int64)
         self.biases = np.array(self._biases, np.int64).reshape(-1, 2)
         self.n_packed = _aligned(self.n_packed)
         self.multiply_adds = sum(layer.multiply_adds(shape) for layer, shape in zip(net.layers, net.shapes))
+        require_inside(self)
 
-    def _reserve(self, size):
+    def _reserve(self, size, name):
+        """Room for `size` floats of the workspace; -> where it begins"""
         at = self.n_work
+        require_memory(4 * (at + size), "the network's activations")
+        self.regions[r.WORK].append(Region(self._owner, name, at, size))
         self.n_work = _aligned(at + size)
         return at
+
+    @staticmethod
+    def _own(lines, owner):
+        for line in lines:
+            line[r.OWNER] = owner
 
     # --- forward ---
 
     def _parse(self, net):
-        """Emit the forward program; yields (kind, what, x, y, masked) for the backward one."""
+        """Emit the forward program; yields the steps of the backward one."""
         dropouts, masked = 0, False
-        layers = [(layer, shape) for layer, shape in zip(net.layers, net.shapes) if not isinstance(layer, Flatten)]
+        layers = [(*pair, owner) for owner, pair in enumerate(zip(net.layers, net.shapes)) if not isinstance(pair[0], Flatten)]
         at = 0
         while at < len(layers):
-            layer, shape = layers[at]
-            x = self.output
+            layer, shape, self._owner = layers[at]
+            x, done = self.output, len(self._forward)
             at += 1
             if isinstance(layer, (Conv2d, Linear)):
                 # A ReLU is folded in where a product comes next, or next after max pools and dropout: its dx applies the mask in passing.
-                later = [type(layer) for layer, _ in layers[at + 1 :] if type(layer) not in (MaxPool2d, Dropout)]
+                later = [type(layer) for layer, *_ in layers[at + 1 :] if type(layer) not in (MaxPool2d, Dropout)]
                 fused = at < len(layers) and type(layers[at][0]) is ReLU and bool(later) and later[0] in (Conv2d, Linear)
                 at += fused
-                conv, x = self._conv(layer, shape, x)
-                y = self.output = self._image(conv.F, conv.window.OH, conv.window.OW)
-                self._emit_conv(conv, x, y, fused)
-                yield Conv2d, conv, x, y, masked
-                masked = fused
-                continue
-            if isinstance(layer, MaxPool2d):
-                window = layer.window(shape)
+                kind = Conv2d
+                what, x = self._conv(layer, shape, x)
+                y = self.output = self._image(what.F, what.window.OH, what.window.OW)
+                self._emit_conv(what, x, y, fused)
+            elif isinstance(layer, MaxPool2d):
+                kind, window = MaxPool2d, layer.window(shape)
                 y = self.output = self._image(x.C, window.OH, window.OW)
-                argmax = self._reserve(y.size)
+                argmax = self._reserve(y.size, "argmax")
                 what = window, argmax
                 self._forward += _max_pool(window, x, y, argmax, {r.KIND: r.MAX_POOL, r.ORDER: FORWARD})
             elif isinstance(layer, AvgPool2d):
-                window = layer.window(shape)
+                kind, window = AvgPool2d, layer.window(shape)
                 y = self.output = self._image(x.C, window.OH, window.OW)
                 what = _pool_columns(window, x)
                 self._forward.append({r.KIND: r.AVG_POOL, r.X: x.at, r.OUT: y.at, r.NQ: y.H, r.NP: y.W, **what})
             else:
-                y = self.output = self._image(x.C, x.H, x.W)
-                what, kind = {r.CHANNELS: x.step // T, r.NQ: x.H, r.NP: x.W}, r.RELU
-                if isinstance(layer, Dropout):
-                    dropouts += 1
-                    fraction, exponent = frexp(np.float32(1 / (1 - layer.p)))
-                    what |= {r.CHANNELS: x.C, r.XP: x.step, r.XQ: x.lane, r.WQ: self.samples, r.LAYER: dropouts, r.THRESHOLD: ceil(layer.p * 2**24),
-                             r.MANTISSA: int(fraction * 2**24), r.EXPONENT: exponent - 24}  # fmt: skip
-                    kind = r.DROPOUT
-                self._forward.append({r.KIND: kind, r.X: x.at, r.OUT: y.at, **what})
-            yield type(layer), what, x, y, masked
-            masked &= isinstance(layer, (MaxPool2d, Dropout))
+                kind, y = type(layer), self._image(x.C, x.H, x.W)
+                self.output = y
+                dropouts += kind is Dropout
+                what = {r.CHANNELS: x.step // T, r.NQ: x.H, r.NP: x.W}
+                if kind is Dropout:
+                    what |= self._dropout_columns(layer.p, x, dropouts)
+                self._forward.append({r.KIND: r.DROPOUT if kind is Dropout else r.RELU, r.X: x.at, r.OUT: y.at, **what})
+            self._own(self._forward[done:], self._owner)
+            yield Step(self._owner, kind, what, x, y, masked)
+            masked = fused if kind is Conv2d else masked and kind in (MaxPool2d, Dropout)
+
+    def _dropout_columns(self, p, x, number):
+        """The columns of the network's dropout layer number `number`."""
+        fraction, exponent = frexp(np.float32(1 / (1 - p)))
+        return {r.CHANNELS: x.C, r.XP: x.step, r.XQ: x.lane, r.WQ: self.samples, r.LAYER: number, r.THRESHOLD: ceil(p * 2**24),
+                r.MANTISSA: int(fraction * 2**24), r.EXPONENT: exponent - 24}  # fmt: skip
 
     def _conv(self, layer, shape, x):
         """The Conv of a layer, its parameters laid out and packed; x as it sees it."""
@@ -166,18 +202,21 @@ class Plan:
         self._packed.append(self.n_packed + order)
         weight = self.n_packed
         self.n_packed += groups * ceil(F // groups / T) * window.KH * window.KW * (x.C // groups) * T
+        self.regions[r.PARAMS].append(Region(self._owner, "weight", weight, self.n_packed - weight))
         bias = -1
         if layer.bias:
             bias = self.n_packed
             self._packed.append(bias + np.arange(F))
             self._biases.append((bias, bias + F))
             self.n_packed = _aligned(bias + F)
+            self.regions[r.PARAMS].append(Region(self._owner, "bias", bias, self.n_packed - bias))
         return Conv(window, groups, x.C, F, weight, bias), x
 
     # --- backward ---
 
-    def _emit_backward(self, kind, what, x, y, masked, dy, need_dx, is_mask):
+    def _emit_backward(self, step, dy, need_dx, is_mask):
         """Emit one layer's backward pass from `dy`; -> where its dx lies: in the place of x, if nobody needs that any more."""
+        self._owner, kind, what, x, y, masked = step
         if kind is Conv2d:
             dy = y._replace(at=dy.at)
             self._emit_dw(what, x, dy)
@@ -186,7 +225,7 @@ class Plan:
             self._backward.append(line)
             return x._replace(at=dy.at)
         keeps_x = is_mask or (kind is Conv2d and self._writes_dx_twice(what))
-        dx = x._replace(at=self._reserve(x.size)) if need_dx and keeps_x else x
+        dx = x._replace(at=self._reserve(x.size, "dx")) if need_dx and keeps_x else x
         if not need_dx:
             return dx
         if kind is Conv2d:
@@ -220,7 +259,7 @@ def _weight_order(layer, x, window, groups, F):
 
 
 def _max_pool(K, x, y, argmax, line):
-    """The lines of a max pool from `x` to `y`, a rectangle of windows each."""
+    """The lines of a max pool from `x` to `y`, a rectangle of windows each; its taps inside the image are numbered from 0."""
     lines = []
     for i, ni, u, nu in tap_runs(K.H, K.KH, K.SH, 1, K.PT, K.OH):
         for j, nj, v, nv in tap_runs(K.W, K.KW, K.SW, 1, K.PL, K.OW):
@@ -229,7 +268,7 @@ def _max_pool(K, x, y, argmax, line):
                 r.X: x.pixel(i * K.SH - K.PT + u, j * K.SW - K.PL + v), r.OUT: y.at + at, r.MASK: argmax + at,
                 r.NQ: ni, r.XQ: K.SH * x.row, r.OQ: y.row, r.NP: nj, r.XP: K.SW * x.step, r.OP: y.step,
                 r.N2: nu, r.X2: x.row, r.N1: nv, r.X1: x.step, r.N0: x.step // T,
-                r.ORDER: line[r.ORDER] + (nu == nv == 2), r.M: u * K.KW + v if nu * nv else -1, r.N3: K.KW})  # fmt: skip
+                r.ORDER: line[r.ORDER] + (nu == nv == 2), r.M: 0 if nu * nv else -1, r.N3: nv})  # fmt: skip
     return lines
 
 

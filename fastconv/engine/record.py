@@ -27,6 +27,8 @@ NQ, XQ, WQ, OQ, MQ = (next(_column) for _ in range(5))
 NP, XP, WP, OP, MP = (next(_column) for _ in range(5))
 # Three loops over the sum's terms: count, and strides of x and w; then N0 rows that lie side by side.
 N3, X3, W3, N2, X2, W2, N1, X1, W1, N0 = (next(_column) for _ in range(10))
+# The network's layer that a line belongs to.
+OWNER = next(_column)
 COLUMNS = 42
 assert next(_column) <= COLUMNS
 

@@ -13,8 +13,8 @@ def tap_runs(size, K, S, D, P, count):
     """Runs of outputs that see the same taps: (first output, outputs, first tap, taps)."""
     runs = []
     for i in range(count):
-        taps = [u for u in range(K) if 0 <= i * S - P + u * D < size]
-        taps = (taps[0], len(taps)) if taps else (0, 0)
+        taps = positions(size, i * S - P, D, K)  # a tap's place is the window's start plus its number times D, as an output's is
+        taps = taps if taps[1] else (0, 0)
         if runs and runs[-1][2:] == taps:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1, *taps)
         else:
@@ -27,18 +27,29 @@ def source_runs(size, K, S, D, P, count):
 
     -> (first pixel, pixels, pixel step, output under the first tap, first tap, taps, tap step, output step back)
     """
-    runs = {}
-    step = S // gcd(S, D)
+    runs, shared = {}, gcd(S, D)
+    step = S // shared
     for y in range(size):
-        taps = tuple(u for u in range(K) if (y + P - u * D) % S == 0 and 0 <= (y + P - u * D) // S < count)
+        taps = _taps_onto(y + P, K, S, D, count, shared)
         key = y % S, taps
         first, n = runs.get(key, (y, 0))
         if n and y != first + n * S:  # the same taps again further on: dilation leaves gaps
             key = y % S, taps, y
             first, n = y, 0
         runs[key] = first, n + 1
-    return [(y, n, S, (y + P - taps[0] * D) // S if taps else 0, taps[0] if taps else 0, len(taps), step, step * D // S)
+    return [(y, n, S, (y + P - taps[0] * D) // S if taps[1] else 0, *taps, step, step * D // S)
             for (_, taps, *_), (y, n) in runs.items()]  # fmt: skip
+
+
+def _taps_onto(y, K, S, D, count, shared):
+    """(first, number) of the taps u that lie on the padded pixel y from an output i: ``i * S + u * D == y``; they are S / shared apart."""
+    step = S // shared
+    if y % shared:
+        return 0, 0
+    least = max(0, -((S * (count - 1) - y) // D))  # from here on the output is among the first `count`
+    first = least + (y // shared * pow(D // shared, -1, step) - least) % step
+    last = min(K - 1, y // D)
+    return (first, (last - first) // step + 1) if first <= last else (0, 0)
 
 
 def blocks(C, T):

@@ -27,7 +27,7 @@ class WidePlan(Plan):
     samples = T
 
     def _image(self, C, H, W):
-        return Image(self._reserve(C * H * W * T), C, H, W, C * T, T)
+        return Image(self._reserve(C * H * W * T, "image"), C, H, W, C * T, T)
 
     def _linear_image(self, x):
         """An image seen by a linear layer: one pixel of many channels."""
@@ -35,8 +35,8 @@ class WidePlan(Plan):
 
     def _reserve_scratch(self, convs):
         """Room for dw: dy transposed, a chunk at a time, or lanes of sums; and for the lanes of db."""
-        self._transposed = self._reserve(max([_dw_scratch(conv, y) for conv, _, y in convs] + [0]))
-        self._bias_lanes = self._reserve(max([conv.F * T for conv, _, _ in convs] + [0]))
+        self._transposed = self._reserve(max([_dw_scratch(conv, y) for conv, _, y in convs] + [0]), "scratch")
+        self._bias_lanes = self._reserve(max([conv.F * T for conv, _, _ in convs] + [0]), "bias scratch")
 
     def _writes_dx_twice(self, conv):
         """Whether dx is a sum of two products, the first of which would overwrite the mask."""
@@ -97,7 +97,7 @@ class WidePlan(Plan):
     def _emit_transposed_dw(self, conv, x, dy, g):
         """dw of one group, a few positions at a time, so that what is read again and again stays in the first-level cache."""
         K, Cg, Fg = conv.window, conv.C // conv.groups, conv.F // conv.groups
-        at, one_pixel = self._transposed, dy.H == dy.W == K.KH == K.KW == 1
+        at, one_pixel = self._transposed, dy.H == dy.W == K.KH == K.KW == 1 and not K.PT + K.PL
         merged = K.DW == 1 and conv.groups == 1 and Cg < T
         runs = tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW) if merged else [
             (*positions(K.W, v * K.DW - K.PL, K.SW, K.OW), v, 1) for v in range(K.KW)]  # fmt: skip
