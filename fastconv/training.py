@@ -1,17 +1,21 @@
 """train(): epochs, batches, validation, history and callbacks over the backend of choice."""
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import functional
-from .arrays import as_float, require_shape
+from .arrays import as_float, layout_hint, require_finite, require_shape, within
 from .geometry import integer
 from .jit import require_numba
 from .losses import LOSSES, as_labels, as_weights
+from .optim import SGD, Adam
 from .streams import DropoutStream
 
+EXTREME = 1e6
+"""Above any picture's numbers, those of 16 bits included."""
 BACKENDS = ("loop", "im2col", "compiled")
 
 
@@ -106,7 +110,9 @@ def train(
     epochs, batch_size = integer(epochs, "epochs", 0), integer(batch_size, "batch_size", 1)
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
+    _require_optimizer(optimizer)
     X, y = _samples(net, X, y, loss, "X", "y")
+    require_finite(net.buffer, "net.buffer")
     if validation is not None:
         validation = _samples(net, *_two(validation), loss, "validation X", "validation y")
     weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
@@ -209,22 +215,45 @@ def _two(validation):
 
 def _samples(net, X, y, loss, X_name, y_name):
     """X as the network's input and y as what its loss compares, checked in full before the first step."""
-    X = as_float(X, X_name).astype(net.dtype, copy=False)
-    require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}")
+    X = as_float(X, X_name)
+    hint = layout_hint(X.shape, net.input_shape, "x" if " " in X_name else X_name)
+    require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}{hint}")
     if not len(X):
         raise ValueError(f"{X_name} has shape {X.shape}, expected at least one sample")
+    X = _finite(X, net.dtype, X_name)
     shape = (len(X), *net.output_shape)
     if loss == "cross_entropy":
         if len(shape) != 2:
             raise ValueError(f"cross_entropy takes logits (N, K), the network returns {shape}; end it with Flatten or Linear")
-        return X, as_labels(y, shape)
-    y = as_float(y, y_name).astype(net.dtype, copy=False)
+        return X, as_labels(y, shape, y_name)
+    y = as_float(y, y_name)
     if y.shape == shape[:1] and shape[1:] == (1,):
         y = y[:, None]
     require_shape(y, shape, y_name, "as the network's output")
+    y = _finite(y, net.dtype, y_name)
     if loss == "binary_cross_entropy_with_logits" and not ((y >= 0) & (y <= 1)).all():
         raise ValueError(f"{y_name} must be in [0, 1] for {loss}")
     return X, y
+
+
+def _finite(x, dtype, name):
+    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, so whoever writes into it changes numbers only."""
+    require_finite(x, name)
+    x = within(x, dtype, name)
+    largest = max(-float(x.min()), float(x.max())) if x.size else 0
+    if largest > EXTREME:
+        warnings.warn(
+            f"{name} holds numbers up to {largest:g}; scale it to about 1, or training diverges", UserWarning, stacklevel=4
+        )
+    return x
+
+
+def _require_optimizer(optimizer):
+    if not isinstance(optimizer, (SGD, Adam)):
+        what = repr(optimizer) if isinstance(optimizer, (str, type)) else type(optimizer).__name__
+        raise TypeError(
+            f"optimizer must be fastconv.SGD(lr) or fastconv.Adam(lr), such as optimizer=fastconv.Adam(), got {what}"
+        )
 
 
 def _validate(net, X, y, loss, history):
