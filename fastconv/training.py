@@ -97,6 +97,9 @@ def train(
         For shapes, labels and settings that do not fit; the network is then as it was.
     TypeError
         For arrays that are not real numbers, or labels that are not integers.
+    DivergenceError
+        When the loss or the parameters stop being finite, seen after the epochs that run without a look from Python; the network
+        and the optimizer are then as before that step. Epochs and steps are counted from 0.
 
     Examples
     --------
@@ -134,12 +137,65 @@ def train(
     with limit_threads(None if ops is None else n_threads):
         for epoch in range(0, epochs, together):
             orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
-            history.loss += run_epochs(np.array(orders), batch_size)
+            orders, before = np.array(orders), _numbers(net, optimizer)
+            losses = run_epochs(orders, batch_size)
+            if not (np.isfinite(losses).all() and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
+                _restore(net, optimizer, before)
+                replay = Steps(net, X, y, weights, loss, optimizer, ops or functional, seed)
+                replay.steps = epoch * -(-len(X) // batch_size)
+                raise _diverged(replay, orders, batch_size, epoch)
+            history.loss += losses
             if validation is not None:
                 _validate(net, *validation, loss, history)
             if callback is not None and callback(epoch, history) is True:
                 break
     return history
+
+
+class DivergenceError(ValueError):
+    """The loss or the parameters stopped being finite; the network is as it was before that step."""
+
+
+def _numbers(net, optimizer):
+    """-> copies of the parameters and the optimizer's arrays, and its count of steps"""
+    state = optimizer.state(net)
+    return [a.copy() for a in (net.buffer, *optimizer.arrays(state))], state["steps"]
+
+
+def _restore(net, optimizer, numbers):
+    state = optimizer.state(net)
+    for array, copy in zip((net.buffer, *optimizer.arrays(state)), numbers[0]):
+        array[...] = copy
+    state["steps"] = numbers[1]
+
+
+def _diverged(replay, orders, batch_size, epoch):
+    """Train once more, a step at a time, up to the last finite state; -> the error that says what came next."""
+    net, optimizer = replay.net, replay.optimizer
+    where, step, first = None, 0, epoch
+    for epoch, order in enumerate(orders, first):  # noqa: B007
+        for step, start in enumerate(range(0, len(order), batch_size)):  # noqa: B007, the last one is told
+            before, batch = _numbers(net, optimizer), order[start : start + batch_size]
+            with np.errstate(all="ignore"):
+                loss = replay.step(batch)
+            if not (np.isfinite(loss) and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
+                where = next((f"parameter {name}" for name, a in net.params.items() if not np.isfinite(a).all()), "the loss")
+                _restore(net, optimizer, before)
+                where = _first_layer(net, replay.X[batch], replay.ops) or where
+                break
+        if where:
+            break
+    advice = f"lower the learning rate ({optimizer.lr:g}) or scale the data"
+    return DivergenceError(f"training diverged in epoch {epoch}, step {step}: {where or 'the loss'} is not finite; {advice}")
+
+
+def _first_layer(net, x, ops):
+    """The first layer whose output is not finite, if there is one."""
+    for index, (layer, params) in enumerate(zip(net.layers, net._layer_params)):
+        x = layer.forward(ops, x, params, None)[0]
+        if not np.isfinite(x).all():
+            return f"the output of layer {index}, {layer!r},"
+    return None
 
 
 class Steps:
