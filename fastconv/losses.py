@@ -10,6 +10,20 @@ from .arrays import as_float, as_floats, require_shape
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy_with_logits")
 
 
+class DivergenceError(ValueError):
+    """The loss, the parameters or the optimizer's state stopped being finite; network and optimizer are as before that step.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Counted from 0, the step within its epoch.
+    """
+
+    def __init__(self, message, epoch=0, step=0):
+        super().__init__(message)
+        self.epoch, self.step = epoch, step
+
+
 class CrossEntropyCache(NamedTuple):
     """What the cross-entropy's backward pass needs.
 

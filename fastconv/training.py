@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import functional
-from .arrays import as_float, layout_hint, require_finite, require_shape, within
+from .arrays import as_float, is_finite, layout_hint, require_finite, require_shape, within
 from .geometry import integer
 from .jit import require_numba
-from .losses import LOSSES, as_labels, as_weights
+from .losses import LOSSES, DivergenceError, as_labels, as_weights
 from .optim import SGD, Adam
 from .streams import DropoutStream
 
@@ -98,8 +98,7 @@ def train(
     TypeError
         For arrays that are not real numbers, or labels that are not integers.
     DivergenceError
-        When the loss or the parameters stop being finite, seen after the epochs that run without a look from Python; the network
-        and the optimizer are then as before that step. Epochs and steps are counted from 0.
+        When the loss, the parameters or the optimizer's state stop being finite; network and optimizer are then as before that step.
 
     Examples
     --------
@@ -137,13 +136,11 @@ def train(
     with limit_threads(None if ops is None else n_threads):
         for epoch in range(0, epochs, together):
             orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
-            orders, before = np.array(orders), _numbers(net, optimizer)
-            losses = run_epochs(orders, batch_size)
-            if not (np.isfinite(losses).all() and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
-                _restore(net, optimizer, before)
-                replay = Steps(net, X, y, weights, loss, optimizer, ops or functional, seed)
-                replay.steps = epoch * -(-len(X) // batch_size)
-                raise _diverged(replay, orders, batch_size, epoch)
+            try:
+                losses = run_epochs(np.array(orders), batch_size)
+            except DivergenceError as found:
+                seen = Steps(net, X, y, weights, loss, optimizer, ops or functional, seed)
+                raise _explained(found, seen, orders[found.epoch], batch_size, epoch + found.epoch) from None
             history.loss += losses
             if validation is not None:
                 _validate(net, *validation, loss, history)
@@ -152,50 +149,15 @@ def train(
     return history
 
 
-class DivergenceError(ValueError):
-    """The loss or the parameters stopped being finite; the network is as it was before that step."""
-
-
-def _numbers(net, optimizer):
-    """-> copies of the parameters and the optimizer's arrays, and its count of steps"""
-    state = optimizer.state(net)
-    return [a.copy() for a in (net.buffer, *optimizer.arrays(state))], state["steps"]
-
-
-def _restore(net, optimizer, numbers):
-    state = optimizer.state(net)
-    for array, copy in zip((net.buffer, *optimizer.arrays(state)), numbers[0]):
-        array[...] = copy
-    state["steps"] = numbers[1]
-
-
-def _diverged(replay, orders, batch_size, epoch):
-    """Train once more, a step at a time, up to the last finite state; -> the error that says what came next."""
-    net, optimizer = replay.net, replay.optimizer
-    where, step, first = None, 0, epoch
-    for epoch, order in enumerate(orders, first):  # noqa: B007
-        for step, start in enumerate(range(0, len(order), batch_size)):  # noqa: B007, the last one is told
-            before, batch = _numbers(net, optimizer), order[start : start + batch_size]
-            with np.errstate(all="ignore"):
-                loss = replay.step(batch)
-            if not (np.isfinite(loss) and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
-                where = next((f"parameter {name}" for name, a in net.params.items() if not np.isfinite(a).all()), "the loss")
-                _restore(net, optimizer, before)
-                where = _first_layer(net, replay.X[batch], replay.ops) or where
-                break
-        if where:
-            break
+def _explained(found, seen, order, batch_size, epoch):
+    """The error of a step that diverged, with the first layer to blame; `seen` trains the batch on from the state before it."""
+    batch = order[found.step * batch_size : (found.step + 1) * batch_size]
+    seen.steps = epoch * -(-len(order) // batch_size) + found.step
+    optimizer = seen.optimizer
     advice = f"lower the learning rate ({optimizer.lr:g}) or scale the data"
-    return DivergenceError(f"training diverged in epoch {epoch}, step {step}: {where or 'the loss'} is not finite; {advice}")
-
-
-def _first_layer(net, x, ops):
-    """The first layer whose output is not finite, if there is one."""
-    for index, (layer, params) in enumerate(zip(net.layers, net._layer_params)):
-        x = layer.forward(ops, x, params, None)[0]
-        if not np.isfinite(x).all():
-            return f"the output of layer {index}, {layer!r},"
-    return None
+    return DivergenceError(
+        f"training diverged in epoch {epoch}, step {found.step}: {seen.blame(batch)} is not finite; {advice}", epoch, found.step
+    )
 
 
 class Steps:
@@ -209,18 +171,74 @@ class Steps:
         self.steps = 0
 
     def __call__(self, orders, batch_size):
-        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each."""
-        return [self._epoch(order, batch_size) for order in orders]
+        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each.
+
+        Raises
+        ------
+        DivergenceError
+            With the epoch of this call and the step; network and optimizer are as before it.
+        """
+        losses = []
+        for epoch, order in enumerate(orders):
+            before, steps = self._state(), self.steps
+            losses.append(self._epoch(order, batch_size))
+            if not self._is_finite(losses[-1]):
+                # The same steps again, one at a time: looking at every step would cost all the others.
+                self._restore(before)
+                self.steps = steps
+                raise DivergenceError("", epoch, self._last_finite(order, batch_size))
+        return losses
 
     def _epoch(self, order, batch_size):
         total = weight = 0.0
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             share = len(batch) if self.weights is None else float(self.weights[batch].sum())
+            loss = self.step(batch)
+            if not np.isfinite(loss):
+                return loss
             # A weightless batch says nothing: PyTorch would divide by zero here.
-            total += share * self.step(batch)
+            total += share * loss
             weight += share
         return total / weight
+
+    def _last_finite(self, order, batch_size):
+        """Train until just before the step that is not finite; -> its number"""
+        for step, start in enumerate(range(0, len(order), batch_size)):
+            before = self._state()
+            if not self._is_finite(self.step(order[start : start + batch_size])):
+                break
+        self._restore(before)
+        return step
+
+    def _state(self):
+        """-> copies of the parameters and the optimizer's arrays, and its count of steps"""
+        state = self.optimizer.state(self.net)
+        return [a.copy() for a in (self.net.buffer, *self.optimizer.arrays(state))], state["steps"]
+
+    def _restore(self, before):
+        state = self.optimizer.state(self.net)
+        for array, copy in zip((self.net.buffer, *self.optimizer.arrays(state)), before[0]):
+            array[...] = copy
+        state["steps"] = before[1]
+
+    def _is_finite(self, loss):
+        arrays = self.net.buffer, *self.optimizer.arrays(self.optimizer.state(self.net))
+        return np.isfinite(loss) and all(map(is_finite, arrays))
+
+    def blame(self, batch):
+        """What first stops being finite in the step on `batch`; network and optimizer stay as they are."""
+        net, before, steps = self.net, self._state(), self.steps
+        with np.errstate(all="ignore"):
+            x, rng = self.X[batch], DropoutStream(self.seed, steps)
+            for index, (layer, params) in enumerate(zip(net.layers, net._layer_params)):
+                x = layer.forward(self.ops, x, params, rng)[0]
+                if not np.isfinite(x).all():
+                    return f"the output of layer {index}, {layer!r},"
+            loss = self.step(batch)
+        wrong = next((name for name, value in net.params.items() if not is_finite(value)), None)
+        self._restore(before)
+        return "the loss" if not np.isfinite(loss) or wrong is None else f"the new {wrong} of layer {wrong.split('.')[0]}"
 
     def step(self, batch):
         """One step on the samples `batch`; -> their loss before it."""

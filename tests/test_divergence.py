@@ -26,3 +26,35 @@ def test_labels_changed_while_training_are_not_heard(backend):
     net = Sequential([Conv2d(2, 2), Flatten(), Linear(3)], (1, 4, 4), random_state=0)
     fastconv.train(net, X, y, epochs=3, batch_size=4, optimizer=SGD(0.1), backend=backend, callback=lambda e, h: y.fill(10**12))
     assert np.isfinite(net.buffer).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*(learning rate|scale it)")
+@pytest.mark.parametrize("backend", ["im2col", "compiled"])
+@pytest.mark.parametrize("pace", [1, 7, 10**6])
+def test_the_state_left_is_that_before_the_step_that_is_named(backend, pace, monkeypatch):
+    """A learning rate under which weights grow step by step: training again for just so many steps gives the same bits."""
+    from fastconv import engine
+
+    monkeypatch.setattr(engine, "_KEPT", 0.0 if pace == 7 else 1.0)
+    monkeypatch.setattr(engine, "_PACE", pace)
+    X, y = np.random.default_rng(0).random((40, 1, 4, 4), "f4"), np.random.default_rng(1).random((40, 2))
+    layers = [Flatten(), Linear(2)]  # of one layer: weights grow by the same factor each step
+    settings = {"batch_size": 8, "loss": "mse", "backend": backend, "shuffle": False, "random_state": 0}
+
+    def fresh():
+        return Sequential(layers, (1, 4, 4), random_state=0), SGD(2.0, momentum=0.5)
+
+    net, optimizer = fresh()
+    with pytest.raises(fastconv.DivergenceError) as caught:
+        fastconv.train(net, X, y, epochs=100, optimizer=optimizer, **settings)
+    done = caught.value.epoch * 5 + caught.value.step
+    assert done > 7 and optimizer.state(net)["steps"] == done
+    again, other = fresh()
+    for first in range(done):
+        batch = slice(first % 5 * 8, first % 5 * 8 + 8)
+        fastconv.train(again, X[batch], y[batch], epochs=1, optimizer=other, **settings)
+    np.testing.assert_array_equal(net.buffer, again.buffer)
+    np.testing.assert_array_equal(optimizer.state(net)["velocity"], other.state(again)["velocity"])
+    batch = slice(done % 5 * 8, done % 5 * 8 + 8)
+    with pytest.raises(fastconv.DivergenceError, match="epoch 0, step 0: "):
+        fastconv.train(again, X[batch], y[batch], epochs=1, optimizer=other, **settings)

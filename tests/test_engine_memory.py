@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_networks import draw_network
-from numpy.testing import assert_allclose
 
-from fastconv import SGD, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
+from fastconv import Sequential
 from fastconv.engine import record as r
 from fastconv.engine.bounds import require_inside, touched
 from fastconv.engine.narrow import NarrowPlan, is_narrow
-from fastconv.engine.runs import source_runs, tap_runs
 from fastconv.engine.wide import WidePlan
 
 HERE = Path(__file__).parent

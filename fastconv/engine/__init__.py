@@ -4,12 +4,14 @@
 """
 
 from time import perf_counter
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..arrays import is_finite
 from ..doctor import cores
-from ..losses import LOSSES
+from ..losses import LOSSES, DivergenceError
 from ..optim import SGD
 from ..streams import mix
 from . import run
@@ -21,6 +23,8 @@ from .wide import WidePlan
 _plans = WeakKeyDictionary()
 _SLICE = 0.15
 """Seconds in compiled code before Python may look for Ctrl-C."""
+_KEPT = 1.0
+"""Seconds after which weights and states go back to the network, so that a divergence is found in little more than twice that."""
 _PACE = 1e9
 """Multiply-adds a second that every machine makes: how long the first slice is."""
 _NO_FLOATS, _NO_TABLE, _NO_INTS = np.zeros(0, np.float32), np.zeros((0, 0), np.float32), np.zeros(0, np.int64)
@@ -59,6 +63,15 @@ class _Memory:
         return self.mem[index * self.size : (index + 1) * self.size]
 
 
+class _Kept(NamedTuple):
+    """A finite state that training can go back to: the network's and the optimizer's own arrays, and both counts of steps."""
+
+    arrays: list
+    state: dict
+    steps: np.ndarray  # of this Trainer, of the optimizer
+    done: int  # of this call
+
+
 class Trainer:
     """Some epochs at a time, as `fastconv.training.Steps`, in compiled code."""
 
@@ -84,23 +97,59 @@ class Trainer:
         self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
 
     def __call__(self, orders, batch_size):
-        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each."""
+        """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each.
+
+        Raises
+        ------
+        DivergenceError
+            With the epoch of this call and the step; network and optimizer are as before it.
+        """
         batch_size = min(batch_size, orders.shape[1])
-        n_steps = len(orders) * -(-orders.shape[1] // batch_size)
+        per_epoch = -(-orders.shape[1] // batch_size)
+        n_steps = len(orders) * per_epoch
         sums, losses = np.zeros((len(orders), 2)), np.zeros(self.memory.layout[run.N_SHARDS])
-        state = self._enter()
-        done = 0
+        kept, done, since = self._enter(), 0, perf_counter()
         try:
             while done < n_steps:
                 stop = min(done + self.pace, n_steps)
                 began = perf_counter()
                 self._slice(orders, batch_size, done, stop, losses, sums)
+                if not self._is_finite(sums):
+                    raise DivergenceError("", *divmod(self._rewind(kept, orders, batch_size, stop), per_epoch))
+                now = perf_counter()
                 # The next slice takes about _SLICE; the first one may have compiled.
-                self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
+                self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(now - began, 1e-9))))
                 done = stop
-        finally:
-            self._leave(*state)
+                if now - since > _KEPT:
+                    kept, since = self._keep(kept, done), now
+        except DivergenceError:
+            raise
+        except BaseException:
+            self._leave(kept)
+            raise
+        self._leave(kept)
         return (sums[:, 0] / sums[:, 1]).tolist()
+
+    def _is_finite(self, sums):
+        """Whether the losses, the parameters and the optimizer's states are."""
+        return is_finite(sums[:, 0]) and is_finite(self.memory.mem[: 3 * self.memory.size])
+
+    def _rewind(self, kept, orders, batch_size, stop):
+        """Back to what was kept, then on to just before the step that is not finite; -> its number
+
+        It lies before `stop`. The same steps give the same bits, so halving the way finds it in twice the time to it.
+        """
+        self._return(kept)
+        while stop - kept.done > 1:
+            middle = (kept.done + stop) // 2
+            sums, losses = np.zeros((len(orders), 2)), np.zeros(self.memory.layout[run.N_SHARDS])
+            self._slice(orders, batch_size, kept.done, middle, losses, sums)
+            if self._is_finite(sums):
+                kept = self._keep(kept, middle)
+            else:
+                stop = middle
+                self._return(kept)
+        return kept.done
 
     def _slice(self, orders, batch_size, first, stop, losses, sums):
         memory, crew, before = self.memory, np.zeros(CREW, np.int64), self.steps - first
@@ -123,17 +172,27 @@ class Trainer:
     def _enter(self):
         """The network's numbers and the optimizer's into the flat memory; whoever writes them between epochs is heard."""
         state = self.optimizer.state(self.net)
-        # Kept, so that an array exchanged in the meantime is not written to.
-        arrays = [self.net.buffer, *self.optimizer.arrays(state)]
-        for index, flat in enumerate(arrays):
-            run.pack(flat, self.memory.part(index), self.plan.packed)
+        # The arrays are kept, so that one exchanged in the meantime is not written to.
         self.steps[1] = state["steps"]
-        return state, arrays
+        kept = _Kept([self.net.buffer, *self.optimizer.arrays(state)], state, self.steps.copy(), 0)
+        self._return(kept)
+        return kept
 
-    def _leave(self, state, arrays):
+    def _return(self, kept):
+        """Go on from what was kept."""
+        self.steps[:] = kept.steps
+        for index, flat in enumerate(kept.arrays):
+            run.pack(flat, self.memory.part(index), self.plan.packed)
+
+    def _keep(self, kept, done):
+        """What a divergence goes back to, after `done` steps of this call."""
+        self._leave(kept)
+        return kept._replace(steps=self.steps.copy(), done=done)
+
+    def _leave(self, kept):
         # Also after Ctrl-C: weights, states and the count of steps are those after one and the same step.
-        state["steps"] = int(self.steps[1])
-        for index, flat in enumerate(arrays):
+        kept.state["steps"] = int(self.steps[1])
+        for index, flat in enumerate(kept.arrays):
             run.unpack(self.memory.part(index), flat, self.plan.packed)
 
 

@@ -71,7 +71,7 @@ def require_inside(plan):
 def _require_apart(plan):
     """No two parameters in one place, no two regions with a float in common."""
     packed = np.sort(plan.packed)
-    if len(packed) and not (0 <= packed[0] and packed[-1] < plan.n_packed and np.diff(packed).all()):
+    if len(packed) and not (packed[0] >= 0 and packed[-1] < plan.n_packed and np.diff(packed).all()):
         _fail("two parameters in one place")
     for segment, size in ((r.PARAMS, plan.n_packed), (r.WORK, plan.n_work)):
         edges = sorted((region.at, region.at + region.size) for region in plan.regions[segment])
