@@ -204,10 +204,10 @@ class Steps:
 
     def _last_finite(self, order, batch_size):
         """Train until just before the step that is not finite; -> its number"""
-        for step, start in enumerate(range(0, len(order), batch_size)):
-            before = self._state()
-            if not self._is_finite(self.step(order[start : start + batch_size])):
-                break
+        step, finite = -1, True
+        while finite:
+            step, before = step + 1, self._state()
+            finite = self._is_finite(self.step(order[step * batch_size : (step + 1) * batch_size]))
         self._restore(before)
         return step
 

@@ -37,6 +37,13 @@ def _plan(net, kind=WidePlan):
     return plans[kind]
 
 
+def aligned_zeros(size):
+    """`size` floats, so that rows lie on cache lines."""
+    whole = np.zeros(size + 16, np.float32)
+    start = -whole.ctypes.data % 64 // 4
+    return whole[start : start + size]
+
+
 class _Memory:
     """The flat memory of a run: parameters, two optimizer states, gradient shards, and a workspace for each thread."""
 
@@ -46,9 +53,7 @@ class _Memory:
         work = grads + size * n_shards
         self.size = size
         total = work + plan.n_work * n_threads
-        whole = np.zeros(total + 16, np.float32)
-        start = -whole.ctypes.data % 64 // 4  # rows on cache lines
-        self.mem = whole[start : start + total]
+        self.mem = aligned_zeros(total)
         for thread in range(n_threads):
             at = work + thread * plan.n_work + plan.ones
             self.mem[at : at + T] = 1

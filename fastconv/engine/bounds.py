@@ -204,7 +204,7 @@ def _avg_pool(c):
     back = c[r.KIND] == r.AVG_POOL_BACK
     return (
         Operand(r.X, r.WORK, (), np.where(back, means, image), False),
-        Operand(r.OUT, r.WORK, (), np.where(back, image, means), True),
+        *(Operand(r.OUT, r.WORK, (), np.where(back, image, means), writes) for writes in (False, True)),  # sums grow in place
     )
 
 
