@@ -2,7 +2,8 @@
 
 Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the
 cache is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
-float64 are computed in their own precision, other real types become float32 first. `fastconv.reference` has the same
+float64 are computed in their own precision, other real types are taken into the precision of the floats they
+meet, float32 if there are none. `fastconv.reference` has the same
 operations as plain loops.
 """
 
@@ -313,7 +314,7 @@ def _grouped(matrix, groups):
 
 def _gradient(dy, shape, dtype):
     """`dy` checked against what the forward pass returned."""
-    dy = as_float(dy, "dy")
+    dy = as_float(dy, "dy", dtype)
     if dy.dtype != dtype:
         raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
     require_shape(dy, shape, "dy", "as the forward pass's output")

@@ -39,7 +39,7 @@ class Parameters(dict):
     def _checked(self, name, value):
         if name not in self:
             raise KeyError(f"no parameter {name!r}, there are {', '.join(self)}")
-        view, value = self[name], as_float(_detached(value), name)
+        view, value = self[name], as_float(_detached(value), name, self[name].dtype)
         if value.ndim == 0 and view.size == 1:
             value = value.reshape(view.shape)
         require_shape(value, view.shape, name, "as the parameter")
@@ -368,7 +368,7 @@ class Sequential:
         return max(taps)
 
     def _input(self, x):
-        x = as_float(x, "x")
+        x = as_float(x, "x", self.dtype)
         if x.shape[1:] != self.input_shape:
             expected, hint = f"(N, {', '.join(map(str, self.input_shape))})", layout_hint(x.shape, self.input_shape, "x")
             raise ValueError(f"x has shape {x.shape}, expected {expected}{hint}")

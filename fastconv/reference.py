@@ -18,8 +18,8 @@ The letters are the same everywhere::
 ``dy`` is the gradient of the loss with respect to ``y``: as large as ``y``, and handed back by the operation above.
 ``for i, j in np.ndindex(OH, OW)`` is ``for i in range(OH): for j in range(OW):`` on one line.
 
-float32 stays float32 and float64 stays float64; integers, bools and float16 become float32 first. Sums are taken in
-float64 and rounded once, when they are complete.
+float32 stays float32 and float64 stays float64, and the two do not mix; integers, bools and float16 follow the floats
+they meet, and become float32 if there are none. Sums are taken in float64 and rounded once, when they are complete.
 """
 
 from dataclasses import dataclass
@@ -133,20 +133,31 @@ def _crop(padded, down, across):
 # Arrays --------------------------------------------------------------------------------------------------------------
 
 
-def _float(a):
-    """`a` as a native array of float32 or float64."""
-    a = np.asarray(a)
-    dtype = a.dtype.newbyteorder("=")
-    if dtype.kind in "iub" or dtype == np.float16:
-        dtype = np.dtype(np.float32)
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(f"expected real numbers of at most 64 bits, got {a.dtype}")
-    return a.astype(dtype, copy=False)
+def _float(*arrays):
+    """The arrays, native and all of float32 or all of float64; None stays None."""
+    arrays = [None if a is None else np.asarray(a) for a in arrays]
+    kinds = {a.dtype.newbyteorder("=") for a in arrays if a is not None}
+    floats = {kind for kind in kinds if kind in (np.float32, np.float64)}
+    if any(kind.kind not in "iub" and kind != np.float16 for kind in kinds - floats):
+        raise TypeError(f"expected real numbers of at most 64 bits, got {', '.join(map(str, kinds))}")
+    if len(floats) > 1:
+        raise TypeError("expected arrays of one precision, got float32 and float64")
+    dtype = floats.pop() if floats else np.float32
+    found = [None if a is None else a.astype(dtype, copy=False) for a in arrays]
+    return found if len(found) > 1 else found[0]
 
 
 def _double(a):
     """`a` in float64, for sums that are rounded only when they are complete."""
-    return _float(a).astype(np.float64)
+    a = np.asarray(a)
+    return (a if a.dtype.kind in "iub" else _float(a)).astype(np.float64)
+
+
+def _gradient(dy, shape, dtype):
+    """`dy` in float64, once it is known to be of the shape and dtype of what the forward pass returned."""
+    dy, _ = _float(dy, np.empty(0, dtype))
+    _expect("dy", dy.shape, shape)
+    return _double(dy)
 
 
 def _expect(name, shape, expected):
@@ -270,7 +281,7 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     y : array (N, F, OH, OW)
     cache : Conv2dCache
     """
-    x, w, b = _float(x), _float(w), None if b is None else _float(b)
+    x, w, b = _float(x, w, b)
     F, C_group, KH, KW = w.shape
     down, across = _window(x.shape, (KH, KW), stride, padding, dilation)
     if groups < 1 or F % groups or x.shape[1] != C_group * groups:
@@ -314,8 +325,7 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     x, w, b, groups = cache.x, cache.w, cache.b, cache.groups
     down, across = cache.window
     F, C_group, KH, KW = w.shape
-    dy = _double(dy)
-    _expect("dy", dy.shape, (len(x), F, down.out, across.out))
+    dy = _gradient(dy, (len(x), F, down.out, across.out), x.dtype)
     padded, taps = _pad(x, down, across), _double(w)
     dpadded, dw, db = np.zeros(padded.shape), np.zeros(w.shape), np.zeros(F)
     for n, f, i, j in np.ndindex(dy.shape):
@@ -410,8 +420,7 @@ def max_pool2d_backward(dy, cache):
     >>> max_pool2d_backward(np.array([[[[0.7, 0.9]]]]), cache)[0, 0, 0]  # the 4 won both windows
     array([0. , 0. , 1.6, 0. , 0. ])
     """
-    dy = _double(dy)
-    _expect("dy", dy.shape, cache.argmax.shape)
+    dy = _gradient(dy, cache.argmax.shape, cache.dtype)
     dx = np.zeros(cache.x_shape)
     W = cache.x_shape[3]
     for n, c, i, j in np.ndindex(dy.shape):
@@ -485,8 +494,7 @@ def avg_pool2d_backward(dy, cache):
     """
     down, across = cache.window
     N, C, H, W = cache.x_shape
-    dy = _double(dy)
-    _expect("dy", dy.shape, (N, C, down.out, across.out))
+    dy = _gradient(dy, (N, C, down.out, across.out), cache.dtype)
     dpadded = np.zeros((N, C, down.padded, across.padded))
     for n, c, i, j in np.ndindex(dy.shape):
         count = _count(down, across, i, j, cache.count_include_pad)
@@ -508,6 +516,7 @@ class ReLUCache:
     """What `relu_backward` needs of the forward pass."""
 
     blocked: np.ndarray  # bool, True where x <= 0: no gradient passes there
+    dtype: np.dtype  # of x
 
 
 def relu_forward(x):
@@ -526,7 +535,7 @@ def relu_forward(x):
     """
     x = _float(x)
     blocked = x <= 0  # not "~(x > 0)", which is True for nan
-    return np.where(blocked, x.dtype.type(0), x), ReLUCache(blocked)
+    return np.where(blocked, x.dtype.type(0), x), ReLUCache(blocked, x.dtype)
 
 
 def relu_backward(dy, cache):
@@ -543,8 +552,7 @@ def relu_backward(dy, cache):
     -------
     dx : array
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, cache.blocked.shape)
+    dy = _gradient(dy, cache.blocked.shape, cache.dtype).astype(cache.dtype)
     return np.where(cache.blocked, dy.dtype.type(0), dy)  # a product with the mask would make nan of 0 * inf
 
 
@@ -553,7 +561,7 @@ class DropoutCache:
     """What `dropout_backward` needs of the forward pass."""
 
     keep: np.ndarray  # bool, as x
-    scale: float  # 1 / (1 - p)
+    scale: np.floating  # 1 / (1 - p), of x's dtype
 
 
 @_silent
@@ -576,7 +584,7 @@ def dropout_forward(x, p, *, rng):
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p!r}")
     x = _float(x)
-    cache = DropoutCache(keep=rng.random(x.shape) >= p, scale=1 / (1 - p))
+    cache = DropoutCache(keep=rng.random(x.shape) >= p, scale=x.dtype.type(1 / (1 - p)))
     return _drop(x, cache), cache
 
 
@@ -595,13 +603,11 @@ def dropout_backward(dy, cache):
     -------
     dx : array
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, cache.keep.shape)
-    return _drop(dy, cache)
+    return _drop(_gradient(dy, cache.keep.shape, cache.scale.dtype).astype(cache.scale.dtype), cache)
 
 
 def _drop(a, cache):
-    return np.where(cache.keep, a * a.dtype.type(cache.scale), a.dtype.type(0))
+    return np.where(cache.keep, a * cache.scale, a.dtype.type(0))
 
 
 # Flatten and linear --------------------------------------------------------------------------------------------------
@@ -612,6 +618,7 @@ class FlattenCache:
     """What `flatten_backward` needs of the forward pass."""
 
     x_shape: tuple  # (N, C, H, W)
+    dtype: np.dtype  # of x
 
 
 def flatten_forward(x):
@@ -629,7 +636,7 @@ def flatten_forward(x):
     cache : FlattenCache
     """
     x = _float(x)
-    return x.reshape(len(x), prod(x.shape[1:])), FlattenCache(x.shape)
+    return x.reshape(len(x), prod(x.shape[1:])), FlattenCache(x.shape, x.dtype)
 
 
 def flatten_backward(dy, cache):
@@ -646,9 +653,8 @@ def flatten_backward(dy, cache):
     -------
     dx : array (N, C, H, W)
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, (cache.x_shape[0], prod(cache.x_shape[1:])))
-    return dy.reshape(cache.x_shape)
+    dy = _gradient(dy, (cache.x_shape[0], prod(cache.x_shape[1:])), cache.dtype)
+    return dy.astype(cache.dtype).reshape(cache.x_shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -677,7 +683,7 @@ def linear_forward(x, w, b=None):
     y : array (N, out)
     cache : LinearCache
     """
-    x, w, b = _float(x), _float(w), None if b is None else _float(b)
+    x, w, b = _float(x, w, b)
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ValueError(f"x (N, in) of shape {x.shape} does not fit w (out, in) of shape {w.shape}")
     if b is not None:
@@ -710,8 +716,7 @@ def linear_backward(dy, cache):
     db : array (out,), or None if there was no b
     """
     x, w, b = cache.x, cache.w, cache.b
-    dy = _double(dy)
-    _expect("dy", dy.shape, (len(x), len(w)))
+    dy = _gradient(dy, (len(x), len(w)), x.dtype)
     wide, weights = _double(x), _double(w)
     dx, dw, db = np.zeros(x.shape), np.zeros(w.shape), np.zeros(len(w))
     for n, o in np.ndindex(dy.shape):
@@ -793,6 +798,8 @@ def cross_entropy_forward(logits, labels, *, sample_weight=None):
     """
     logits, labels = _float(logits), np.asarray(labels)
     N, classes = logits.shape
+    if N and labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must be integers, got {labels.dtype}")
     _expect("labels", labels.shape, (N,))
     if N and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
@@ -852,7 +859,7 @@ def mse_forward(y, target, *, sample_weight=None):
         nan for an empty batch.
     cache : MSECache
     """
-    y, target = _float(y), _float(target)
+    y, target = _float(y, target)
     _expect("target", target.shape, y.shape)
     cache = MSECache(y, target, _shares(sample_weight, len(y)))
     outputs = prod(y.shape[1:])
@@ -911,7 +918,7 @@ def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=No
         nan for an empty batch.
     cache : BinaryCrossEntropyCache
     """
-    logits, target = _float(logits), _float(target)
+    logits, target = _float(logits, target)
     _expect("target", target.shape, logits.shape)
     cache = BinaryCrossEntropyCache(logits, target, _shares(sample_weight, len(logits)))
     z, t = _double(logits), _double(target)
