@@ -119,14 +119,19 @@ def share(value, name):
 
 def empty(shape, dtype, name):
     """An uninitialised array, refused rather than wrapped where its size is absurd."""
-    require_memory(prod(shape) * dtype.itemsize, f"{name} {shape}")
+    _require_one(shape, dtype, name)
     return np.empty(shape, dtype)
 
 
 def zeros(shape, dtype, name):
     """As `empty`, filled with zeros."""
-    require_memory(prod(shape) * dtype.itemsize, f"{name} {shape}")
+    _require_one(shape, dtype, name)
     return np.zeros(shape, dtype)
+
+
+def _require_one(shape, dtype, name):
+    """An array without elements is one of the same size a sample."""
+    require_memory(prod(max(size, 1) for size in shape) * dtype.itemsize, f"{name} {shape}")
 
 
 def _physical_memory():

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import kernels
 from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, share, zeros
-from .geometry import Window, conv_window, integer, pool_window
+from .geometry import Window, conv_window, integer, pool_window, taps_inside
 from .losses import (
     BinaryCrossEntropyCache,
     CrossEntropyCache,
@@ -388,7 +388,8 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
     y = empty((*x.shape[:2], OH, OW), x.dtype, "y")
     argmax = empty(y.shape, np.dtype(np.int64), "argmax")
-    kernels.max_pool2d(x, KH, KW, SH, SW, DH, DW, PT, PL, y, argmax)
+    rows, columns = taps_inside(H, KH, SH, DH, PT, OH), taps_inside(W, KW, SW, DW, PL, OW)
+    kernels.max_pool2d(x, rows, columns, SH, SW, DH, DW, PT, PL, y, argmax)
     return y, MaxPool2dCache(argmax, x.shape, x.dtype)
 
 

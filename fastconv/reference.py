@@ -12,8 +12,9 @@ The letters are the same everywhere::
     f  filter                    KH, KW       height and width of the window
     i, j  row, column of y       OH, OW       height and width of the output
     u, v  row, column of the window (a "tap")
-    p, q  row, column of the padded image: p = i*stride + u*dilation, q = j*stride + v*dilation
-    h, w  row, column of the image itself: h = p - top padding, w = q - left padding
+    h, w  row, column of the image
+    p, q  row, column that a tap sees: p = i*stride + u*dilation - top padding, q = j*stride + v*dilation - left padding,
+          and H or W where that lies outside: all padding is one row and one column of zeros behind the image
 
 ``dy`` is the gradient of the loss with respect to ``y``: as large as ``y``, and handed back by the operation above.
 ``for i, j in np.ndindex(OH, OW)`` is ``for i in range(OH): for j in range(OW):`` on one line.
@@ -23,6 +24,7 @@ they meet, and become float32 if there are none. Sums are taken in float64 and r
 """
 
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, prod
 from typing import NamedTuple
 
@@ -61,17 +63,19 @@ class _Axis(NamedTuple):
     out: int  # positions of the window
 
     def at(self, i, u):
-        """The place in the padded image that tap `u` of window `i` sees."""
-        return i * self.stride + u * self.dilation
+        """The row or column that tap `u` of window `i` sees; one past the last stands for all padding."""
+        p = i * self.stride + u * self.dilation - self.before
+        return p if 0 <= p < self.size else self.size
 
-    @property
-    def padded(self):
-        """The padded image's size; with ceil_mode the last window may reach beyond the padding asked for."""
-        return max(self.before + self.size + self.after, self.at(self.out - 1, self.kernel - 1) + 1)
+    def inside(self, i):
+        """The taps of window `i` that see the image itself: few, however large the window is."""
+        start = i * self.stride - self.before
+        return range(max(0, -(start // self.dilation)), min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
 
     def taps(self, i, count_padding):
         """How many taps of the undilated window `i` lie inside the image, or inside image and padding."""
-        start, stop = self.at(i, 0), self.at(i, self.kernel)
+        start = i * self.stride
+        stop = start + self.kernel
         if count_padding:
             return min(stop, self.before + self.size + self.after) - start
         return max(0, min(stop, self.before + self.size) - max(start, self.before))
@@ -117,17 +121,17 @@ def _pair(value):
     return first, second
 
 
-def _pad(x, down, across):
-    """A copy of `x` (N, C, H, W) in float64 with its zeros around it."""
+def _pad(x):
+    """A copy of `x` (N, C, H, W) in float64 with a row and a column of zeros behind it, which are all padding there is."""
     N, C, H, W = x.shape
-    padded = np.zeros((N, C, down.padded, across.padded))
-    _crop(padded, down, across)[...] = x
+    padded = np.zeros((N, C, H + 1, W + 1))
+    padded[:, :, :H, :W] = x
     return padded
 
 
-def _crop(padded, down, across):
-    """The image inside its padding, as a view."""
-    return padded[:, :, down.before : down.before + down.size, across.before : across.before + across.size]
+def _crop(padded):
+    """The image without its padding, as a view."""
+    return padded[:, :, :-1, :-1]
 
 
 # Arrays --------------------------------------------------------------------------------------------------------------
@@ -158,6 +162,15 @@ def _gradient(dy, shape, dtype):
     dy, _ = _float(dy, np.empty(0, dtype))
     _expect("dy", dy.shape, shape)
     return _double(dy)
+
+
+def _zeros(shape, dtype, name):
+    """A new array for the result `name`."""
+    try:
+        return np.zeros(shape, dtype)
+    except (MemoryError, ValueError):  # of these NumPy raises one or the other, from size to size
+        size = prod(max(length, 1) for length in shape) * dtype.itemsize / 2**30
+        raise ValueError(f"{name} {shape} would take {size:,.1f} GiB, more than this machine's memory") from None
 
 
 def _expect(name, shape, expected):
@@ -198,8 +211,8 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     x = _float(x)
     down, across = _window(x.shape, kernel_size, stride, padding, dilation)
     N, C, KH, KW, OH, OW = *x.shape[:2], down.kernel, across.kernel, down.out, across.out
-    padded = _pad(x, down, across)
-    cols = np.zeros((C * KH * KW, N * OH * OW), x.dtype)
+    padded = _pad(x)
+    cols = _zeros((C * KH * KW, N * OH * OW), x.dtype, "the patch matrix")
     for n, i, j in np.ndindex(N, OH, OW):
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
@@ -235,12 +248,12 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
     down, across = _window(x_shape, kernel_size, stride, padding, dilation)
     N, C, KH, KW, OH, OW = *x_shape[:2], down.kernel, across.kernel, down.out, across.out
     _expect("cols", cols.shape, (C * KH * KW, N * OH * OW))
-    padded = np.zeros((N, C, down.padded, across.padded))
+    padded = _pad(np.zeros(x_shape))
     for n, i, j in np.ndindex(N, OH, OW):
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
             padded[n, c, down.at(i, u), across.at(j, v)] += cols[row, column]
-    return _crop(padded, down, across).astype(cols.dtype)
+    return _crop(padded).astype(cols.dtype)
 
 
 # Convolution ---------------------------------------------------------------------------------------------------------
@@ -264,7 +277,7 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) -> y (N, F, OH, OW)
 
     ``y[n, f, i, j] = b[f] + sum over c, u, v of w[f, c, u, v] * padded[n, c, p, q]``, where
-    ``p = i*stride + u*dilation`` and ``q = j*stride + v*dilation``.
+    ``p = i*stride + u*dilation - top padding`` and ``q = j*stride + v*dilation - left padding``.
 
     Parameters
     ----------
@@ -288,8 +301,8 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
         raise ValueError(f"w of shape {w.shape} in {groups} groups does not fit x of shape {x.shape}")
     if b is not None:
         _expect("b", b.shape, (F,))
-    padded, taps = _pad(x, down, across), _double(w)
-    y = np.zeros((len(x), F, down.out, across.out), x.dtype)
+    padded, taps = _pad(x), _double(w)
+    y = _zeros((len(x), F, down.out, across.out), x.dtype, "y")
     for n, f, i, j in np.ndindex(y.shape):
         first = f // (F // groups) * C_group
         total = 0.0 if b is None else float(b[f])
@@ -326,7 +339,7 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     down, across = cache.window
     F, C_group, KH, KW = w.shape
     dy = _gradient(dy, (len(x), F, down.out, across.out), x.dtype)
-    padded, taps = _pad(x, down, across), _double(w)
+    padded, taps = _pad(x), _double(w)
     dpadded, dw, db = np.zeros(padded.shape), np.zeros(w.shape), np.zeros(F)
     for n, f, i, j in np.ndindex(dy.shape):
         first = f // (F // groups) * C_group
@@ -336,7 +349,7 @@ def conv2d_backward(dy, cache, *, need_dx=True):
             dw[f, c, u, v] += dy[n, f, i, j] * padded[n, first + c, p, q]
             if need_dx:
                 dpadded[n, first + c, p, q] += dy[n, f, i, j] * taps[f, c, u, v]
-    dx = _crop(dpadded, down, across).astype(x.dtype) if need_dx else None
+    dx = _crop(dpadded).astype(x.dtype) if need_dx else None
     return dx, dw.astype(w.dtype), None if b is None else db.astype(b.dtype)
 
 
@@ -385,16 +398,15 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     stride = kernel_size if stride is None else stride
     down, across = _window(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     N, C, H, W = x.shape
-    y = np.zeros((N, C, down.out, across.out), x.dtype)
+    y = _zeros((N, C, down.out, across.out), x.dtype, "y")
     argmax = np.zeros(y.shape, np.int64)
     for n, c, i, j in np.ndindex(y.shape):
         best, winner = -np.inf, -1
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            h, w = down.at(i, u) - down.before, across.at(j, v) - across.before
-            if 0 <= h < H and 0 <= w < W:
-                value = x[n, c, h, w]
-                if winner == -1 or value > best or np.isnan(value):
-                    best, winner = value, h * W + w
+        for u, v in product(down.inside(i), across.inside(j)):
+            h, w = down.at(i, u), across.at(j, v)
+            value = x[n, c, h, w]
+            if winner == -1 or value > best or np.isnan(value):
+                best, winner = value, h * W + w
         y[n, c, i, j], argmax[n, c, i, j] = best, winner
     return y, MaxPool2dCache(argmax, x.shape, x.dtype)
 
@@ -467,12 +479,12 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     x = _float(x)
     stride = kernel_size if stride is None else stride
     down, across = _window(x.shape, kernel_size, stride, padding, 1, ceil_mode)
-    padded = _pad(x, down, across)
-    y = np.zeros((*x.shape[:2], down.out, across.out), x.dtype)
+    wide = _double(x)
+    y = _zeros((*x.shape[:2], down.out, across.out), x.dtype, "y")
     for n, c, i, j in np.ndindex(y.shape):
         total, count = 0.0, _count(down, across, i, j, count_include_pad)
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            total += padded[n, c, down.at(i, u), across.at(j, v)]
+        for u, v in product(down.inside(i), across.inside(j)):
+            total += wide[n, c, down.at(i, u), across.at(j, v)]
         y[n, c, i, j] = total / count if count else 0
     return y, AvgPool2dCache((down, across), count_include_pad, x.shape, x.dtype)
 
@@ -495,12 +507,12 @@ def avg_pool2d_backward(dy, cache):
     down, across = cache.window
     N, C, H, W = cache.x_shape
     dy = _gradient(dy, (N, C, down.out, across.out), cache.dtype)
-    dpadded = np.zeros((N, C, down.padded, across.padded))
+    dx = np.zeros(cache.x_shape)
     for n, c, i, j in np.ndindex(dy.shape):
         count = _count(down, across, i, j, cache.count_include_pad)
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            dpadded[n, c, down.at(i, u), across.at(j, v)] += dy[n, c, i, j] / count if count else 0
-    return _crop(dpadded, down, across).astype(cache.dtype)
+        for u, v in product(down.inside(i), across.inside(j)):
+            dx[n, c, down.at(i, u), across.at(j, v)] += dy[n, c, i, j] / count if count else 0
+    return dx.astype(cache.dtype)
 
 
 def _count(down, across, i, j, count_include_pad):
