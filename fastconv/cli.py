@@ -2,22 +2,37 @@
 
 import csv
 import json
+import os
+import signal
 import sys
+import tempfile
+import threading
 import time
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
-from .options import build
+from .options import build, printable
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what cleans up after Ctrl-C cleans up after it, too."""
 
 
 def main(arguments=None):
-    """Run the command; -> its exit code: 0, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command; -> its exit code: 0, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
     parser = build(train=_train, predict=_predict, export=_export, explain=_explain, doctor=_doctor)
     options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help()
+        return 0
     try:
-        with warnings.catch_warnings():
+        with _terminable(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # an error is one line
             options.run(options)
+    except Terminated:
+        print("fastconv: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("fastconv: interrupted", file=sys.stderr)
         return 130
@@ -25,9 +40,26 @@ def main(arguments=None):
         sys.stderr.close()
         return 0
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
-        print(f"fastconv: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"fastconv: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextmanager
+def _terminable():
+    """SIGTERM raises `Terminated` meanwhile; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _train(options):
@@ -37,7 +69,7 @@ def _train(options):
     from .tables import read_data
 
     if options.save:
-        _require_writable(options.save)
+        _require_writable(options.save, options.data)
     X, y, names = read_data(options.data, options.target)
     _require_target(options, y)
     training, test = _split(y, options)
@@ -66,13 +98,24 @@ def _train(options):
     _print(found, options.json)
 
 
-def _require_writable(path):
-    """Before an hour of training, not after it."""
-    path = Path(path)
-    if path.is_dir():
+def _require_writable(path, *sources):
+    """Before an hour of training, not after it; an existing file stays as it is, and one that is read is not replaced."""
+    for source in sources:
+        if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+            raise ValueError(f"{path} is read from, it cannot be written to as well")
+    real = Path(os.path.realpath(path))
+    if real.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file to write")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+    if not real.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {real.parent}")
+    try:
+        if os.path.lexists(real) and not real.is_file():
+            return  # such as /dev/stdout
+        if len(os.fsencode(real.name)) > os.pathconf(real.parent, "PC_NAME_MAX") if hasattr(os, "pathconf") else False:
+            raise ValueError(f"{path}: the name is too long")
+        tempfile.TemporaryFile(dir=real.parent).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None  # not the temporary file's name
 
 
 def _require_target(options, y):
@@ -87,7 +130,7 @@ def _require_target(options, y):
 
 
 def _split(y, options):
-    """Indices to train and to test with; classes keep their shares, and one with a single member is trained."""
+    """Indices to train and to test with; classes keep their shares where there is room, and each has a sample to train."""
     import numpy as np
     from sklearn.model_selection import train_test_split
 
@@ -96,12 +139,21 @@ def _split(y, options):
         _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
         alone, stratify = counts[inverse] == 1, y
     rest = np.flatnonzero(~alone)
+    if len(rest) < 2:
+        raise ValueError(f"{options.data}: {len(y)} samples, none can be spared to test with")
     settings = {"test_size": options.test_size, "random_state": options.seed}
     try:
         training, test = train_test_split(rest, stratify=None if stratify is None else stratify[rest], **settings)
     except ValueError:  # too few for a share of each class
         training, test = train_test_split(rest, **settings)
-    return np.r_[training, np.flatnonzero(alone)], test
+    training = np.r_[training, np.flatnonzero(alone)]
+    if stratify is not None:
+        lacking = np.flatnonzero(~np.isin(y[test], y[training]))
+        moved = lacking[np.unique(y[test][lacking], return_index=True)[1]]
+        training, test = np.r_[training, test[moved]], np.delete(test, moved)
+    if len(test) == 0:
+        raise ValueError(f"{options.data}: {len(y)} samples, none can be spared to test with")
+    return training, test
 
 
 def _predict(options):
@@ -126,11 +178,13 @@ def _predict(options):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a class's name may have letters that a terminal has not
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(columns)
-    table.writerows([f"{value:.6g}" if isinstance(value, float) else value for value in row] for row in rows.tolist())
+    shown = printable if sys.stdout.isatty() else str
+    table.writerow([shown(column) for column in columns])
+    table.writerows([f"{v:.6g}" if isinstance(v, float) else shown(v) for v in row] for row in rows.tolist())
 
 
 def _export(options):
+    _require_writable(options.output, options.model)
     _load(options.model).to_onnx(options.output)
     _print({"model": options.model, "onnx": options.output}, options.json)
 
@@ -226,7 +280,7 @@ def _print(found, as_json):
         return
     for name, value in found.items():
         if value is not None:
-            print(f"{name:<14} {f'{value:.4f}' if isinstance(value, float) else value}")
+            print(f"{name:<14} {f'{value:.4f}' if isinstance(value, float) else printable(value)}")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,25 @@ from math import isfinite
 from . import __version__
 
 
+def printable(text):
+    """`text` with control characters escaped: names come from files, and a terminal obeys what it is sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 class Parser(argparse.ArgumentParser):
     """As argparse's, with one line for wrong usage."""
 
     def error(self, message):
         """End with 2."""
-        self.exit(2, f"{self.prog}: {message}; usage: {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; usage: {self.prog} --help\n")
 
 
 def build(**commands):
     """The parser; ``commands`` are the functions of train, predict, export, explain and doctor."""
     parser = Parser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
-    added = parser.add_subparsers(required=True, metavar="COMMAND")
+    added = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(run=None)
     for name, run in commands.items():
         about, add_options = _COMMANDS[name]
         command = added.add_parser(name, help=about)

@@ -121,7 +121,7 @@ def test_bad_files_are_one_line(tmp_path, capsys, table):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
+    [["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
         "--epochs 0", "--epochs x", "--image-shape a", "--image-shape 8", "--lr nan", "--lr -1", "--test-size 0", "--seed -1"))],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(arguments, capsys):
@@ -213,3 +213,49 @@ def test_columns_of_a_table_may_come_in_another_order(table, tmp_path, capsys):
     first = run(capsys, "predict", tmp_path / "m.safetensors", path)[1]
     assert run(capsys, "predict", tmp_path / "m.safetensors", tmp_path / "turned.csv")[1] == first
     assert tables.read_data(str(tmp_path / "turned.csv"))[1] is None
+
+
+def test_a_bare_command_prints_help(capsys):
+    code, out, err = run(capsys)
+    assert code == 0 and out.startswith("usage: fastconv") and "train" in out and err == ""
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "\x07", "\u202e"])
+def test_names_are_escaped_in_error_lines(tmp_path, capsys, name):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,{name},y\n1,two,0\n", encoding="utf-8")
+    code, _, err = run(capsys, "train", path)
+    assert code == 1 and name.encode("unicode_escape").decode() in err and name not in err
+
+
+@pytest.mark.parametrize("members", [(2,) * 30, (1, 1, 9, 9), (2, 2, 2)])
+def test_rare_classes_are_trained(tmp_path, capsys, members):
+    rows = [f"{k / 7},{k % 3},{k % 5},c{c}" for c, n in enumerate(members) for k in range(n)]
+    (tmp_path / "t.csv").write_text("a,b,d,y\n" + "\n".join(rows) + "\n")
+    code, _, err = run(capsys, "train", tmp_path / "t.csv", "--epochs", 1, "--save", tmp_path / "m.safetensors", "--json")
+    assert code == 0, err
+    assert len(ConvNetClassifier.load(tmp_path / "m.safetensors").classes_) == len(members)
+
+
+def test_what_is_read_is_not_written(table, tmp_path, capsys):
+    path, before = table[0], table[0].read_bytes()
+    os.symlink(path, tmp_path / "link.csv")
+    for save in (path, tmp_path / "link.csv"):
+        code, out, err = run(capsys, "train", path, "--save", save)
+        assert code == 1 and out == "" and "is read from" in err and "epoch" not in err
+    assert path.read_bytes() == before
+    assert run(capsys, "train", path, "--save", tmp_path / ("n" * 300))[0] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_terminated_it_ends_with_143_and_leaves_the_old_model(tmp_path):
+    model = tmp_path / "m.safetensors"
+    model.write_bytes(b"old")
+    command = [sys.executable, "-m", "fastconv", "train", "digits", "--epochs", "1000000", "--save", str(model)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(os.path.dirname(cli.__file__)))
+    while not process.stderr.readline().startswith("epoch"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and err.splitlines()[-1] == "fastconv: terminated"
+    assert model.read_bytes() == b"old" and os.listdir(tmp_path) == ["m.safetensors"]
