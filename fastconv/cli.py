@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 
 from .options import build, printable
@@ -28,7 +29,8 @@ def main(arguments=None):
         return 0
     try:
         with _terminable(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an error is one line
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _warn_once(set())
             options.run(options)
     except Terminated:
         print("fastconv: terminated", file=sys.stderr)
@@ -43,6 +45,18 @@ def main(arguments=None):
         print(f"fastconv: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _warn_once(said):
+    """What shows a warning, as one line, and none twice."""
+
+    def show(message, *_):
+        line = printable(" ".join(str(message).split()))
+        if line not in said:
+            said.add(line)
+            print(f"fastconv: warning: {line}", file=sys.stderr)
+
+    return show
 
 
 @contextmanager
@@ -66,30 +80,35 @@ def _train(options):
     import numpy as np
 
     from .estimators import ConvNetClassifier, ConvNetRegressor
-    from .tables import read_data
+    from .tables import read_data, read_test
 
     if options.save:
         _require_writable(options.save, options.data)
     X, y, names = read_data(options.data, options.target)
     _require_target(options, y)
-    training, test = _split(y, options)
+    apart = read_test(options.data, options.target)
+    if apart is None:
+        training, test = _split(y, options)
+        X, y, X_test, y_test = X[training], y[training], X[test], y[test]
+    else:
+        X_test, y_test = apart
     kind = ConvNetRegressor if options.regression else ConvNetClassifier
     model = kind(
         image_shape=options.image_shape, max_iter=options.epochs, batch_size=options.batch_size or "auto",
         learning_rate_init=options.lr, random_state=options.seed, verbose=not options.json,
     )  # fmt: skip
     start = time.perf_counter()
-    model.fit(X[training], y[training], X_val=X[test], y_val=y[test])
+    model.fit(X, y, X_val=X_test, y_val=y_test)
     seconds = time.perf_counter() - start
     found = {
         "model": options.save,
         "estimator": type(model).__name__,
         "image_shape": model.image_shape_,
-        "samples": len(training),
+        "samples": len(X),
         "epochs": model.n_iter_,
         "train_seconds": seconds,
-        "test_samples": len(test),
-        "test_r2" if options.regression else "test_accuracy": float(model.score(X[test], y[test])),
+        "test_samples": len(X_test),
+        "test_r2" if options.regression else "test_accuracy": float(model.score(X_test, y_test)),
     }
     if options.save:
         if names is not None:
@@ -119,14 +138,20 @@ def _require_writable(path, *sources):
 
 
 def _require_target(options, y):
+    import numpy as np
+
     if y is None:
         raise ValueError(f"{options.data}: nothing to predict; name it with --target")
     if options.regression and y.dtype.kind not in "biuf":
         raise ValueError(f"{options.data}: the target is {y.flat[0]!s}, no number; --regression predicts numbers")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError(f"{options.data}: the target of sample {np.argwhere(~np.isfinite(y))[0][0] + 1} is no finite number")
     if not options.regression and y.dtype.kind == "f" and (y != y.round()).any():
         raise ValueError(
             f"{options.data}: the target has numbers such as {y[y != y.round()][0]:g}; --regression predicts numbers"
         )
+    if y.ndim == 1 and (y == y[0]).all():
+        raise ValueError(f"{options.data}: the target of every sample is {y[0]!s}; there is nothing to learn")
 
 
 def _split(y, options):
@@ -164,7 +189,7 @@ def _predict(options):
         raise ValueError(
             f"{options.model} holds a network without preprocessing and classes; `fastconv train --save` writes them"
         )
-    X, _ = _samples_for(model, options)
+    X, _ = _samples_for(model, options, with_target=False)
     if options.proba and not hasattr(model, "classes_"):
         raise ValueError(f"{options.model} predicts numbers; --proba is for classes")
     found = (model.predict_proba if options.proba else model.predict)(X)
@@ -239,15 +264,15 @@ def _explained(options):
     return (net, *model.as_trained(X, y)) if net is not model else (net, X.reshape(-1, C, H, W), y, "cross_entropy")
 
 
-def _samples_for(model, options):
+def _samples_for(model, options, with_target=True):
     """X as `model` was trained to take it, in columns of the same names where there were any, and the answers, if there are."""
     from .tables import read_data
 
     features = getattr(model, "feature_names_in_", None)
-    X, y, names = read_data(options.data, options.target, None if features is None else list(features))
+    X, y, names = read_data(options.data, options.target, None if features is None else list(features), with_target=with_target)
     if features is not None:
         if names is None:
-            raise ValueError(f"{options.data}: {options.model} was trained on named columns of a .csv file")
+            raise ValueError(f"{options.data}: {options.model} was trained on named columns of a table")
         del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
     return X, y
 
@@ -275,8 +300,9 @@ def _load(path):
 
 
 def _print(found, as_json):
+    found = {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in found.items()}
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(found, indent=1, allow_nan=False))
         return
     for name, value in found.items():
         if value is not None:

@@ -74,7 +74,7 @@ def test_train_on_arrays_and_digits(tmp_path, capsys):
     [
         ("a,b,y\n1,2,x\n1,2\n", "line 3 has 2 cells, the first line has 3"),
         ("a,b,y\n1,two,x\n", "line 2, column b: 'two' is not a number"),
-        ("1,2,3\n4,5,6\n", "must name the columns"),
+        ("1,2,3\n4,5,6\n", "no line of names; give the target's column by number"),
         ("a,b\n1,2\n", "nothing to predict"),
         ("", "expected a line of names"),
         ("a,a,y\n1,2,0\n", "two columns are called 'a'"),
@@ -82,7 +82,8 @@ def test_train_on_arrays_and_digits(tmp_path, capsys):
         ("a,b,y\n1,2,0\n\n3,4,\n", "line 4, column y: no target"),
         ("a,species\n1,cat\n", "name it: --target species"),
         ("a,b,y\n1,2,0.5\n3,4,1\n", "0.5; --regression predicts numbers"),
-        ("a,y\n" + "1," + "x" * 200_000 + "\n", "not a table"),
+        ("a,y\n" + "x" * 200_000 + ",1\n", "not a table"),
+        ("a,y\n1,5\n2,5\n3,5\n", "the target of every sample is 5; there is nothing to learn"),
     ],
 )
 def test_a_bad_table_is_one_line(tmp_path, capsys, content, message):
@@ -259,3 +260,21 @@ def test_terminated_it_ends_with_143_and_leaves_the_old_model(tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 143 and err.splitlines()[-1] == "fastconv: terminated"
     assert model.read_bytes() == b"old" and os.listdir(tmp_path) == ["m.safetensors"]
+
+
+def test_an_export_does_not_replace_the_model(table, tmp_path, capsys):
+    model = tmp_path / "m.safetensors"
+    run(capsys, "train", table[0], "--epochs", 1, "--save", model, "--json")
+    before = model.read_bytes()
+    assert run(capsys, "export", model, model) == (1, "", f"fastconv: {model} is read from, it cannot be written to as well\n")
+    assert model.read_bytes() == before
+
+
+def test_class_names_are_escaped_on_a_terminal_alone(tmp_path, capsys, monkeypatch):
+    name = "\x1b[31mred"
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{k},{k % 3},{name if k % 2 else 'blue'}\n" for k in range(20)))
+    run(capsys, "train", tmp_path / "t.csv", "--epochs", 1, "--save", tmp_path / "m.safetensors", "--json")
+    predict = ("predict", tmp_path / "m.safetensors", tmp_path / "t.csv", "--proba")
+    assert f"p({name})" in run(capsys, *predict)[1]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "p(\\x1b[31mred)" in run(capsys, *predict)[1] and name not in run(capsys, *predict)[1]
