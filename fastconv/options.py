@@ -6,19 +6,25 @@ from math import isfinite
 from . import __version__
 
 
+def printable(text):
+    """`text` with control characters escaped: names come from files, and a terminal obeys what it is sent."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
 class Parser(argparse.ArgumentParser):
     """As argparse's, with one line for wrong usage."""
 
     def error(self, message):
         """End with 2."""
-        self.exit(2, f"{self.prog}: {message}; usage: {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {printable(message)}; usage: {self.prog} --help\n")
 
 
 def build(**commands):
     """The parser; ``commands`` are the functions of train, predict, export, explain and doctor."""
     parser = Parser(prog="fastconv", description="Train small convolutional networks fast on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastconv {__version__}")
-    added = parser.add_subparsers(required=True, metavar="COMMAND")
+    added = parser.add_subparsers(metavar="COMMAND")
+    parser.set_defaults(run=None)
     for name, run in commands.items():
         about, add_options = _COMMANDS[name]
         command = added.add_parser(name, help=about)
@@ -56,15 +62,25 @@ _shape = _typed(_sizes, lambda sizes: len(sizes) in (2, 3) and min(sizes) > 0, "
 
 def _train(command):
     command.add_argument(
-        "data", metavar="DATA", help='"digits", a .npz file with arrays X and y, or a .csv file with named columns'
+        "data",
+        metavar="DATA",
+        help='"digits", a table (.csv, .tsv, .txt, .data), an .npz file with arrays X and y, or x_train, y_train, '
+        "x_test and y_test, or an idx file of images with its labels beside it; tables and idx files may be gzipped",
     )
-    command.add_argument("--target", metavar="NAME", help="the column or array to predict (default: y, target, label or class)")
+    command.add_argument(
+        "--target",
+        metavar="NAME",
+        help="the column or array to predict (default: y, target, label or class); "
+        "without names a column's number: 0 is the first, -1 the last",
+    )
     command.add_argument("--regression", action="store_true", help="predict numbers, not classes")
     command.add_argument("--image-shape", metavar="CxHxW", type=_shape, help="of a flat row, such as 28x28 or 3x32x32")
     command.add_argument("--epochs", type=_count, help="default: 24 for pictures, 40 from 12x12 on, 200 for anything else")
     command.add_argument("--batch-size", type=_count)
     command.add_argument("--lr", type=_rate, default=1e-3, help="learning rate of Adam (default: 0.001)")
-    command.add_argument("--test-size", type=_share, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2)")
+    command.add_argument(
+        "--test-size", type=_share, default=0.2, metavar="SHARE", help="held out to measure (default: 0.2, or x_test)"
+    )
     command.add_argument("--seed", type=_seed, default=0, help="of the split, the first weights and the order")
     command.add_argument("--save", metavar="FILE", help="the trained model, a .safetensors file")
 
@@ -102,7 +118,7 @@ def _doctor(command):
 
 
 _COMMANDS = {
-    "train": ("train on digits, a .npz or a .csv file", _train),
+    "train": ("train on digits, a table, or arrays", _train),
     "predict": ("predict with a saved model", _predict),
     "export": ("write a saved model as ONNX", _export),
     "explain": ("where every number of a gradient comes from, on the 5x5 network", _explain),

@@ -74,7 +74,7 @@ def test_train_on_arrays_and_digits(tmp_path, capsys):
     [
         ("a,b,y\n1,2,x\n1,2\n", "line 3 has 2 cells, the first line has 3"),
         ("a,b,y\n1,two,x\n", "line 2, column b: 'two' is not a number"),
-        ("1,2,3\n4,5,6\n", "must name the columns"),
+        ("1,2,3\n4,5,6\n", "no line of names; give the target's column by number"),
         ("a,b\n1,2\n", "nothing to predict"),
         ("", "expected a line of names"),
         ("a,a,y\n1,2,0\n", "two columns are called 'a'"),
@@ -82,7 +82,8 @@ def test_train_on_arrays_and_digits(tmp_path, capsys):
         ("a,b,y\n1,2,0\n\n3,4,\n", "line 4, column y: no target"),
         ("a,species\n1,cat\n", "name it: --target species"),
         ("a,b,y\n1,2,0.5\n3,4,1\n", "0.5; --regression predicts numbers"),
-        ("a,y\n" + "1," + "x" * 200_000 + "\n", "not a table"),
+        ("a,y\n" + "x" * 200_000 + ",1\n", "not a table"),
+        ("a,y\n1,5\n2,5\n3,5\n", "the target of every sample is 5; there is nothing to learn"),
     ],
 )
 def test_a_bad_table_is_one_line(tmp_path, capsys, content, message):
@@ -121,7 +122,7 @@ def test_bad_files_are_one_line(tmp_path, capsys, table):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
+    [["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
         "--epochs 0", "--epochs x", "--image-shape a", "--image-shape 8", "--lr nan", "--lr -1", "--test-size 0", "--seed -1"))],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(arguments, capsys):
@@ -213,3 +214,67 @@ def test_columns_of_a_table_may_come_in_another_order(table, tmp_path, capsys):
     first = run(capsys, "predict", tmp_path / "m.safetensors", path)[1]
     assert run(capsys, "predict", tmp_path / "m.safetensors", tmp_path / "turned.csv")[1] == first
     assert tables.read_data(str(tmp_path / "turned.csv"))[1] is None
+
+
+def test_a_bare_command_prints_help(capsys):
+    code, out, err = run(capsys)
+    assert code == 0 and out.startswith("usage: fastconv") and "train" in out and err == ""
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "\x07", "\u202e"])
+def test_names_are_escaped_in_error_lines(tmp_path, capsys, name):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,{name},y\n1,two,0\n", encoding="utf-8")
+    code, _, err = run(capsys, "train", path)
+    assert code == 1 and name.encode("unicode_escape").decode() in err and name not in err
+
+
+@pytest.mark.parametrize("members", [(2,) * 30, (1, 1, 9, 9), (2, 2, 2)])
+def test_rare_classes_are_trained(tmp_path, capsys, members):
+    rows = [f"{k / 7},{k % 3},{k % 5},c{c}" for c, n in enumerate(members) for k in range(n)]
+    (tmp_path / "t.csv").write_text("a,b,d,y\n" + "\n".join(rows) + "\n")
+    code, _, err = run(capsys, "train", tmp_path / "t.csv", "--epochs", 1, "--save", tmp_path / "m.safetensors", "--json")
+    assert code == 0, err
+    assert len(ConvNetClassifier.load(tmp_path / "m.safetensors").classes_) == len(members)
+
+
+def test_what_is_read_is_not_written(table, tmp_path, capsys):
+    path, before = table[0], table[0].read_bytes()
+    os.symlink(path, tmp_path / "link.csv")
+    for save in (path, tmp_path / "link.csv"):
+        code, out, err = run(capsys, "train", path, "--save", save)
+        assert code == 1 and out == "" and "is read from" in err and "epoch" not in err
+    assert path.read_bytes() == before
+    assert run(capsys, "train", path, "--save", tmp_path / ("n" * 300))[0] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_terminated_it_ends_with_143_and_leaves_the_old_model(tmp_path):
+    model = tmp_path / "m.safetensors"
+    model.write_bytes(b"old")
+    command = [sys.executable, "-m", "fastconv", "train", "digits", "--epochs", "1000000", "--save", str(model)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(os.path.dirname(cli.__file__)))
+    while not process.stderr.readline().startswith("epoch"):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and err.splitlines()[-1] == "fastconv: terminated"
+    assert model.read_bytes() == b"old" and os.listdir(tmp_path) == ["m.safetensors"]
+
+
+def test_an_export_does_not_replace_the_model(table, tmp_path, capsys):
+    model = tmp_path / "m.safetensors"
+    run(capsys, "train", table[0], "--epochs", 1, "--save", model, "--json")
+    before = model.read_bytes()
+    assert run(capsys, "export", model, model) == (1, "", f"fastconv: {model} is read from, it cannot be written to as well\n")
+    assert model.read_bytes() == before
+
+
+def test_class_names_are_escaped_on_a_terminal_alone(tmp_path, capsys, monkeypatch):
+    name = "\x1b[31mred"
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{k},{k % 3},{name if k % 2 else 'blue'}\n" for k in range(20)))
+    run(capsys, "train", tmp_path / "t.csv", "--epochs", 1, "--save", tmp_path / "m.safetensors", "--json")
+    predict = ("predict", tmp_path / "m.safetensors", tmp_path / "t.csv", "--proba")
+    assert f"p({name})" in run(capsys, *predict)[1]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert "p(\\x1b[31mred)" in run(capsys, *predict)[1] and name not in run(capsys, *predict)[1]

@@ -63,7 +63,7 @@ def test_imports_run_downward(path):
             assert ALTITUDE[name] < ALTITUDE[home], f"{path} imports {name} from above"
 
 
-@pytest.mark.parametrize("folder", ["engine", "estimators", "explain"])
+@pytest.mark.parametrize("folder", ["engine", "estimators", "explain", "tables"])
 def test_files_of_a_folder_import_each_other_one_way(folder):
     files = sorted((PACKAGE / folder).glob("*.py"))
     siblings = {path.stem for path in files} - {"__init__"}
