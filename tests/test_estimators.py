@@ -83,7 +83,11 @@ def test_channels_last_are_refused_with_the_fix():
     images = np.random.default_rng(0).random((20, 7, 9, 4))
     with pytest.raises(ValueError, match=r"\(20, 7, 9, 4\), which looks like channels last; use X.transpose\(0, 3, 1, 2\)"):
         quick().fit(images, np.arange(20) % 2)
-    assert quick(image_shape=(7, 9, 4)).fit(images, np.arange(20) % 2).image_shape_ == (7, 9, 4)
+    with pytest.raises(ValueError, match=r"image_shape is \(7, 9, 4\).*use X.reshape\(-1, 7, 9, 4\).transpose\(0, 3, 1, 2\)"):
+        quick(image_shape=(7, 9, 4)).fit(images.reshape(20, -1), np.arange(20) % 2)
+    with pytest.raises(ValueError, match=r"image_shape is \(8, 8, 1\).*use image_shape=\(1, 8, 8\)"):
+        quick(image_shape=(8, 8, 1)).fit(X[:100], Y[:100])
+    assert quick().fit(images.swapaxes(2, 3), np.arange(20) % 2).image_shape_ == (7, 4, 9)  # its way out
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import hints
 from .architecture import is_picture, look_like_pictures, sample_shape
 from .fitting import Fitting
 from .saving import Saving
@@ -40,7 +41,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         "shuffle": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+        "n_threads": [Interval(Integral, 1, 2**31 - 1, closed="both"), None],
         "verbose": ["verbose"],
     }
 
@@ -94,6 +95,12 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             html += f"<details><summary>Network</summary><pre>{escape(self.network_.summary())}</pre></details>"
         return html
 
+    def _check_params(self):
+        """Raise ValueError or TypeError for parameters that cannot be meant."""
+        hints.require_layers(self.layers)
+        hints.require_solver(self.solver)
+        self._validate_params()
+
     # --- data ---
 
     def _rows(self, X, y="no_validation", reset=False):
@@ -108,9 +115,12 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             wanted = sample_shape(rows.shape[1], self.image_shape) if shape is None or self.image_shape is not None else shape
             if shape not in (None, wanted):
                 raise ValueError(f"X has images of shape {shape}, image_shape is {wanted}")
+            hints.require_channels_first(wanted)
+            if shape is None and self.image_shape is None:
+                hints.at_colours(rows)
             self.image_shape_ = wanted
             is_shown = shape is not None or self.image_shape is not None
-            self._is_picture = is_picture(wanted) and (is_shown or look_like_pictures(rows, wanted))
+            self._is_picture = is_picture(wanted) and (is_shown or bool(look_like_pictures(rows, wanted)))
         elif shape not in (None, self.image_shape_):
             raise ValueError(f"X has images of shape {shape}, {type(self).__name__} was fitted to {self.image_shape_}")
         return rows if is_alone else (rows, found[1])
@@ -122,10 +132,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             return X, None
         X = np.asarray(X)
         shape = (1, *X.shape[1:]) if ndim == 3 else X.shape[1:]
-        if self.image_shape is None and shape[2] in (1, 3, 4) and min(shape[:2]) > 4:
-            raise ValueError(
-                f"X has shape {X.shape}, which looks like channels last; use X.transpose(0, 3, 1, 2), or image_shape={shape} if not"
-            )
+        hints.require_channels_first(shape, len(X))
         return X.reshape(len(X), int(np.prod(shape))), shape
 
     def _images(self, rows):
