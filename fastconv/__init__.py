@@ -8,7 +8,7 @@ _HOMES = {
     **dict.fromkeys(["Conv2d", "ReLU", "Flatten", "Dropout", "MaxPool2d", "AvgPool2d", "Linear"], "layers"),
     **dict.fromkeys(["Sequential", "tiny_net"], "network"),
     **dict.fromkeys(["SGD", "Adam"], "optim"),
-    **dict.fromkeys(["train", "History"], "training"),
+    **dict.fromkeys(["train", "History", "DivergenceError"], "training"),
     **dict.fromkeys(["load_digits"], "data"),
     **dict.fromkeys(["ModelFileError"], "files"),
     **dict.fromkeys(["TrainingCurveDisplay", "FilterDisplay"], "plots"),

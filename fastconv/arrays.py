@@ -2,6 +2,7 @@
 
 import os
 from math import prod
+from numbers import Real
 
 import numpy as np
 
@@ -69,6 +70,49 @@ def require_memory(size, name):
     """Raise ValueError if `size` bytes are more than this machine's memory."""
     if size > 2**28 and size > _physical_memory():
         raise ValueError(f"{name} would take {size / 2**30:,.1f} GiB, more than this machine's memory")
+
+
+def within(x, dtype, name):
+    """`x` in `dtype`; ValueError if a finite number of it is beyond that."""
+    if x.dtype == dtype:
+        return x
+    with np.errstate(over="ignore"):
+        found = x.astype(dtype)
+    lost = np.isfinite(x) & ~np.isfinite(found)
+    if lost.any():
+        raise ValueError(f"{name} holds {x[lost][0]:g}, which is beyond {np.dtype(dtype)}; scale it")
+    return found
+
+
+def require_finite(x, name):
+    """Raise ValueError, naming how many and the first place, unless every number is finite."""
+    if x.size and not (np.isfinite(x.min()) and np.isfinite(x.max())):
+        wrong = np.argwhere(~np.isfinite(x))
+        place = ", ".join(map(str, wrong[0]))
+        raise ValueError(
+            f"{name} must be finite: {len(wrong):,} numbers are not, the first is {name}[{place}] = {x[tuple(wrong[0])]}"
+        )
+
+
+def layout_hint(shape, input_shape, name):
+    """What would make images of `shape` a batch (N, C, H, W), or nothing."""
+    C, H, W = input_shape
+    if len(shape) == 4 and shape[1:] == (H, W, C):
+        return f"; channels come first, use {name}.transpose(0, 3, 1, 2)"
+    if len(shape) == 3 and C == 1 and shape[1:] == (H, W):
+        return f"; for images of one channel use {name}[:, None]"
+    if shape == (C, H, W):
+        return f"; for one image use {name}[None]"
+    if len(shape) == 2 and shape[1] == C * H * W:
+        return f"; for flat rows use {name}.reshape(-1, {C}, {H}, {W})"
+    return ""
+
+
+def share(value, name):
+    """A plain float in [0, 1); True, text and NaN are refused."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return float(value)
 
 
 def empty(shape, dtype, name):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import kernels
-from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, zeros
+from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, share, zeros
 from .geometry import Window, conv_window, integer, pool_window
 from .losses import (
     BinaryCrossEntropyCache,
@@ -662,8 +662,7 @@ def dropout_forward(x, p, *, rng):
     (array([2., 0., 0., 0.]), array([2., 0., 0., 0.]))
     """
     x = as_float(x, "x")
-    if isinstance(p, str) or not 0 <= p < 1:
-        raise ValueError(f"p must be in [0, 1), got {p!r}")
+    p = share(p, "p")
     if not hasattr(rng, "random"):
         raise TypeError(f"rng must be a numpy.random.Generator, got {type(rng).__name__}")
     cache = DropoutCache(np.asarray(rng.random(x.shape) >= p), x.dtype.type(1 / (1 - p)))

@@ -50,6 +50,20 @@ def integer(value, name, least):
     return value
 
 
+def switch(value, name):
+    """A plain bool: 10 and 0 are refused, as is text."""
+    if type(value) is not bool and type(value).__name__ not in ("bool_", "bool"):
+        raise ValueError(f"{name} must be True or False, got {_line(value)}")
+    return bool(value)
+
+
+def plain(value):
+    """A size that was checked, or pairs of such, as Python's own numbers and tuples; None and text stay."""
+    if value is None or isinstance(value, (str, bool)):
+        return str(value) if isinstance(value, str) else value
+    return tuple(map(plain, value)) if _is_sequence(value) else operator.index(value)
+
+
 def pair(value, name, least):
     """``2`` -> ``(2, 2)``, ``(2, 3)`` -> ``(2, 3)``, each at least `least`."""
     if type(value) is int and least <= value <= _LARGEST:

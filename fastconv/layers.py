@@ -4,10 +4,47 @@ They hold no numbers and know no backend: `forward` and `backward` take the modu
 `fastconv.reference`) as their first argument. Shapes here are those of one sample, without the batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from functools import wraps
 from math import prod
 
-from .geometry import conv_window, integer, pair, pool_window
+from .arrays import share
+from .geometry import conv_window, integer, pair, plain, pool_window, switch
+
+
+def _by_name(cls):
+    """Refuse a layer typed as PyTorch's, sizes of inputs first, with the call that was meant."""
+    make = cls.__init__
+
+    @wraps(make)
+    def checked(self, *args, **named):
+        sizes = [f.name for f in fields(cls) if not f.kw_only]
+        if len(args) > len(sizes):
+            raise TypeError(_correction(cls, args, named, sizes))
+        for name in ("in_channels", "in_features"):
+            if name in named:
+                raise TypeError(f"{cls.__name__} takes no {name}: the number of inputs is inferred, leave it out")
+        make(self, *args, **named)
+
+    cls.__init__ = checked
+    return cls
+
+
+def _correction(cls, args, named, sizes):
+    names = [f.name for f in fields(cls)]
+    given = f"{_call(cls, args, named)}: "
+    last = [f"{name}={value!r}" for name, value in zip(names[len(sizes) :], args[len(sizes) :]) if name not in named]
+    if not cls.infers:
+        return f"{given}only {' and '.join(sizes)} go without a name: write {_call(cls, args[: len(sizes)], named, last)}"
+    by_name = [f"{name}={value!r}" for name, value in zip(names[len(sizes) :], args[len(sizes) + 1 :]) if name not in named]
+    meant = _call(cls, args[1 : len(sizes) + 1], named, by_name)
+    other = _call(cls, args[: len(sizes)], named, last)
+    return f"{given}the number of {cls.infers} is inferred: write {meant}; what is no size goes by name, as in {other}"
+
+
+def _call(cls, args, named, more=()):
+    parts = [*map(repr, args), *more, *(f"{name}={value!r}" for name, value in named.items())]
+    return " ".join(f"{cls.__name__}({', '.join(parts)})".split())
 
 
 class Layer:
@@ -15,6 +52,9 @@ class Layer:
 
     To add an operation: a pair in `reference`, a pair in `functional`, and a class here.
     """
+
+    infers = None
+    """What a layer finds out from its input, where PyTorch wants it first."""
 
     def output_shape(self, shape):
         """The shape after this layer, or ValueError if `shape` does not suit it."""
@@ -41,6 +81,7 @@ class Layer:
         raise NotImplementedError
 
 
+@_by_name
 @dataclass(frozen=True)
 class Conv2d(Layer):
     """A convolution; the number of input channels is inferred.
@@ -63,7 +104,9 @@ class Conv2d(Layer):
     Raises
     ------
     ValueError
-        If a number is outside its range, or `groups` does not divide `out_channels`.
+        If a number is outside its range, `groups` does not divide `out_channels`, or `bias` is no bool.
+    TypeError
+        If more than the sizes go without a name, as the input channels of PyTorch's Conv2d would.
 
     Examples
     --------
@@ -75,20 +118,22 @@ class Conv2d(Layer):
 
     out_channels: int
     kernel_size: int | tuple
-    stride: int | tuple = 1
-    padding: int | tuple | str = 0
-    dilation: int | tuple = 1
-    groups: int = 1
-    bias: bool = True
+    stride: int | tuple = field(default=1, kw_only=True)
+    padding: int | tuple | str = field(default=0, kw_only=True)
+    dilation: int | tuple = field(default=1, kw_only=True)
+    groups: int = field(default=1, kw_only=True)
+    bias: bool = field(default=True, kw_only=True)
+
+    infers = "input channels"
 
     def __post_init__(self):
-        _freeze(self, "kernel_size", "stride", "padding", "dilation")
         integer(self.out_channels, "out_channels", 1)
         integer(self.groups, "groups", 1)
         if self.out_channels % self.groups:
             raise ValueError(f"groups={self.groups} does not divide out_channels={self.out_channels}")
         # A window is checked without an image by giving it one that every kernel fits.
         conv_window(2**62, 2**62, self.kernel_size, self.stride, self.padding, self.dilation)
+        _freeze(self, bias=switch(self.bias, "bias"))
 
     def window(self, shape):
         """The `Window` over a sample of `shape` (C, H, W)."""
@@ -126,8 +171,8 @@ class _Pool(Layer):
     """What the two pools share."""
 
     def __post_init__(self):
-        _freeze(self, "kernel_size", "stride", "padding")
         pool_window(2**62, 2**62, self.kernel_size, self.stride, self.padding)
+        _freeze(self)
 
     def window(self, shape):
         """The `Window` over a sample of `shape` (C, H, W)."""
@@ -141,6 +186,7 @@ class _Pool(Layer):
         return _pads(self.window(shape))
 
 
+@_by_name
 @dataclass(frozen=True)
 class MaxPool2d(_Pool):
     """The maximum of each window; `stride` is `kernel_size` unless given.
@@ -160,6 +206,8 @@ class MaxPool2d(_Pool):
     ------
     ValueError
         If a number is outside its range.
+    TypeError
+        If `padding` goes without its name.
 
     Examples
     --------
@@ -171,7 +219,7 @@ class MaxPool2d(_Pool):
 
     kernel_size: int | tuple
     stride: int | tuple | None = None
-    padding: int | tuple | str = 0
+    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def forward(self, ops, x, params, rng):
         return ops.max_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
@@ -180,6 +228,7 @@ class MaxPool2d(_Pool):
         return ops.max_pool2d_backward(dy, cache), ()
 
 
+@_by_name
 @dataclass(frozen=True)
 class AvgPool2d(_Pool):
     """The mean of each window; `stride` is `kernel_size` unless given.
@@ -199,6 +248,8 @@ class AvgPool2d(_Pool):
     ------
     ValueError
         If a number is outside its range.
+    TypeError
+        If `padding` goes without its name.
 
     Examples
     --------
@@ -210,7 +261,7 @@ class AvgPool2d(_Pool):
 
     kernel_size: int | tuple
     stride: int | tuple | None = None
-    padding: int | tuple | str = 0
+    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def forward(self, ops, x, params, rng):
         return ops.avg_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
@@ -260,6 +311,7 @@ class Flatten(Layer):
         return ops.flatten_backward(dy, cache), ()
 
 
+@_by_name
 @dataclass(frozen=True)
 class Dropout(Layer):
     """Zeros for a share `p` of the units while training, the rest scaled by 1 / (1 - p); the identity otherwise.
@@ -272,7 +324,7 @@ class Dropout(Layer):
     Raises
     ------
     ValueError
-        If `p` is outside its range.
+        If `p` is no real number in its range.
 
     Examples
     --------
@@ -283,8 +335,7 @@ class Dropout(Layer):
     p: float
 
     def __post_init__(self):
-        if isinstance(self.p, str) or not 0 <= self.p < 1:
-            raise ValueError(f"p must be in [0, 1), got {self.p!r}")
+        object.__setattr__(self, "p", share(self.p, "p"))
 
     def forward(self, ops, x, params, rng):
         return (x, None) if rng is None else ops.dropout_forward(x, self.p, rng=rng)
@@ -293,6 +344,7 @@ class Dropout(Layer):
         return (dy if cache is None else ops.dropout_backward(dy, cache)), ()
 
 
+@_by_name
 @dataclass(frozen=True)
 class Linear(Layer):
     """A fully connected layer; the number of inputs is inferred.
@@ -309,7 +361,9 @@ class Linear(Layer):
     Raises
     ------
     ValueError
-        If `out_features` is below 1.
+        If `out_features` is below 1, or `bias` is no bool.
+    TypeError
+        If `bias` goes without its name, or the number of inputs is given.
 
     Examples
     --------
@@ -318,10 +372,13 @@ class Linear(Layer):
     """
 
     out_features: int
-    bias: bool = True
+    bias: bool = field(default=True, kw_only=True)
+
+    infers = "input features"
 
     def __post_init__(self):
         integer(self.out_features, "out_features", 1)
+        _freeze(self, bias=switch(self.bias, "bias"))
 
     def output_shape(self, shape):
         if len(shape) != 1:
@@ -353,10 +410,7 @@ def _pads(window):
     return (window.PT, window.PB), (window.PL, window.PR)
 
 
-def _freeze(layer, *names):
-    """Lists become tuples, so that equal layers hash alike."""
-    for name in names:
-        value = getattr(layer, name)
-        if isinstance(value, list):
-            value = tuple(tuple(side) if isinstance(side, list) else side for side in value)
-            object.__setattr__(layer, name, value)
+def _freeze(layer, **found):
+    """Every field as plain numbers and tuples, so that equal layers hash alike and a file can hold them."""
+    for name, value in vars(layer).items():
+        object.__setattr__(layer, name, found.get(name, plain(value)))

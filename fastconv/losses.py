@@ -276,17 +276,33 @@ def binary_cross_entropy_with_logits_backward(cache):
     return _shared_out(cache.error, cache.weights, 1)
 
 
-def as_labels(labels, logits_shape):
-    """`labels` as int64 (N,), checked against the logits' (N, K)."""
+def as_labels(labels, logits_shape, name="labels"):
+    """A copy of `labels` as int64 (N,), checked against the logits' (N, K).
+
+    A copy, because machine code indexes with them: whoever writes into the array that was given must not reach it.
+    """
     labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu" and labels.size:
-        raise TypeError(f"labels must be integers, got {labels.dtype}")
     N, K = logits_shape
+    have = "have" if name == "labels" else "has"
+    wrong_shape = f"{name} {have} shape {labels.shape}, expected {(N,)} for logits {logits_shape}"
+    if labels.shape == (N, K) and K > 1:
+        raise ValueError(f"{wrong_shape}; one-hot rows become labels by {name}.argmax(axis=1)")
+    column = f"{name}[:, 0]" if labels.shape == (N, 1) else name
+    if labels.dtype.kind not in "iu" and labels.size:
+        raise TypeError(f"{name} must be integers, got {labels.dtype}{_whole(labels, N, column)}")
     if labels.shape != (N,):
-        raise ValueError(f"labels have shape {labels.shape}, expected {(N,)} for logits {logits_shape}")
-    if N and (labels.min() < 0 or labels.max() >= K):
-        raise ValueError(f"labels must be in [0, {K}), got {labels.min()} to {labels.max()}")
-    return labels.astype(np.int64, copy=False)
+        raise ValueError(f"{wrong_shape}; use {column}" if column != name else wrong_shape)
+    found = labels.astype(np.int64)
+    if N and (found.min() < 0 or found.max() >= K):
+        raise ValueError(f"{name} must be in [0, {K}), got {labels.min()} to {labels.max()}")
+    return found
+
+
+def _whole(labels, N, column):
+    """What makes integers of labels that are whole numbers."""
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and len(labels) == N and (labels == np.floor(labels)).all()):
+        return f"; use {column}.astype(int)"
+    return ""
 
 
 def as_weights(sample_weight, N, dtype):

@@ -1,14 +1,57 @@
 """Sequential: owns the numbers, and applies the chain rule over a list of layers."""
 
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import fields
 from math import prod
 
 import numpy as np
 
 from . import functional, portable
-from .arrays import as_float
+from .arrays import as_float, layout_hint, require_shape, within
 from .geometry import integer
 from .jit import MISSING
 from .layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU
+
+
+class Parameters(dict):
+    """Name -> view into a network's buffer: an assignment copies into the view, and no name comes or goes.
+
+    Otherwise a new array would be saved, and neither predict nor train would ever see it.
+    """
+
+    def __setitem__(self, name, value):
+        self.update({name: value})
+
+    def update(self, *others, **more):
+        """Copy every value in or, on an error, none."""
+        found = {name: self._checked(name, value) for name, value in dict(*others, **more).items()}
+        for name, value in found.items():
+            self[name][...] = value
+
+    def __ior__(self, other):
+        self.update(other)
+        return self
+
+    def setdefault(self, name, default=None):
+        """The view: every name is there already."""
+        return self[name] if name in self else self._fixed(name)
+
+    def _checked(self, name, value):
+        if name not in self:
+            raise KeyError(f"no parameter {name!r}, there are {', '.join(self)}")
+        view, value = self[name], as_float(_detached(value), name)
+        if value.ndim == 0 and view.size == 1:
+            value = value.reshape(view.shape)
+        require_shape(value, view.shape, name, "as the parameter")
+        return within(value, view.dtype, name)
+
+    def _fixed(self, *_):
+        raise TypeError(f"the layers decide which parameters there are ({', '.join(self)}): none can be added or removed")
+
+    __delitem__ = pop = popitem = clear = _fixed
+
+    def __reduce__(self):
+        return dict, (dict(self),)
 
 
 class Sequential:
@@ -60,9 +103,17 @@ class Sequential:
         self.shapes = infer_shapes(self.layers, self.input_shape)
         self._names, self._places = parameter_layout(self.layers, self.shapes)
         self.buffer = np.empty(sum(prod(shape) for _, _, shape in self._places), self.dtype)
-        self.params = self.named(self.buffer)
+        self.params = Parameters(self.named(self.buffer))
         self._layer_params = [[self.params[name] for name in names] for names in self._names]
         self._initialise(np.random.default_rng(random_state))
+
+    def __setattr__(self, name, value):
+        # `net.buffer *= 2` assigns the same array again.
+        if name in vars(self) and name in _FIXED and value is not vars(self)[name]:
+            write = f"; write into it, net.{name}[...] = values" if name == "buffer" else ""
+            write = '; net.params["0.weight"] = array copies in' if name == "params" else write
+            raise AttributeError(f"net.{name} cannot be replaced, the network's parameters belong to it{write}")
+        object.__setattr__(self, name, value)
 
     @property
     def output_shape(self):
@@ -299,12 +350,7 @@ class Sequential:
         missing, unknown = self.params.keys() - state.keys(), state.keys() - self.params.keys()
         if missing or unknown:
             raise ValueError(f"state dict misses {sorted(missing)} and has unknown {sorted(unknown)}")
-        found = {name: as_float(_detached(state[name]), name) for name in self.params}
-        for name, value in found.items():
-            if value.shape != self.params[name].shape:
-                raise ValueError(f"{name} has shape {value.shape}, expected {self.params[name].shape}")
-        for name, value in found.items():
-            self.params[name][...] = value
+        self.params.update({name: state[name] for name in self.params})
 
     def _initialise(self, rng):
         for names in self._names:
@@ -322,10 +368,15 @@ class Sequential:
         return max(taps)
 
     def _input(self, x):
-        x = as_float(x, "x").astype(self.dtype, copy=False)
+        x = as_float(x, "x")
         if x.shape[1:] != self.input_shape:
-            raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, self.input_shape))})")
-        return x
+            expected, hint = f"(N, {', '.join(map(str, self.input_shape))})", layout_hint(x.shape, self.input_shape, "x")
+            raise ValueError(f"x has shape {x.shape}, expected {expected}{hint}")
+        with np.errstate(over="ignore"):
+            return x.astype(self.dtype, copy=False)
+
+
+_FIXED = frozenset({"layers", "input_shape", "dtype", "shapes", "buffer", "params"})
 
 
 def _detached(value):
@@ -406,10 +457,10 @@ def parameter_layout(layers, shapes):
 def _short(layer):
     """A layer as it would be typed: only what differs from the defaults."""
     parts = []
-    for position, (name, field) in enumerate(type(layer).__dataclass_fields__.items()):
-        value = getattr(layer, name)
-        if position < 2 and field.default is not None and value != field.default:
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if field.default is NO_DEFAULT:
             parts.append(repr(value))
         elif value != field.default:
-            parts.append(f"{name}={value!r}")
+            parts.append(f"{field.name}={value!r}")
     return f"{type(layer).__name__}({', '.join(parts)})"

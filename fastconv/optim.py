@@ -1,5 +1,6 @@
 """SGD and Adam, as PyTorch's, on a network's flat buffer."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
@@ -43,11 +44,55 @@ class _Optimizer:
         """This optimizer's state for `net`, made on the first call and kept as long as the network lives."""
         if net not in self._state:
             self._state[net] = self.first_state(net.buffer)
+        # Machine code writes into these arrays, and whoever called this before may have exchanged them.
+        self._check(net, self._state[net])
         return self._state[net]
 
+    def arrays(self, state):
+        """The arrays of `state`, in the order that the engine keeps them."""
+        return [state[name] for name in self.moments]
+
     def restore(self, net, state):
-        """Go on from `state`, which `state(net)` returned earlier, for this optimizer or for one of its kind."""
-        self._state[net] = state
+        """Go on from a copy of `state`, which `state(net)` returned earlier, for this optimizer or for one of its kind.
+
+        Parameters
+        ----------
+        net : Sequential
+        state : dict
+            Its arrays may be read-only.
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or unknown, an array has not the size of the network, a number is not finite, or the steps
+            are no count.
+        TypeError
+            If an array has not the network's dtype.
+        """
+        if isinstance(state, dict):
+            state = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
+        self._check(net, state)
+        for name in self.moments:
+            if not np.isfinite(state[name]).all():
+                raise ValueError(f"the state's {name!r} holds numbers that are not finite")
+        self._state[net] = {name: state[name] for name in ("steps", *self.moments)}
+
+    def _check(self, net, state):
+        kind, names = type(self).__name__, ("steps", *self.moments)
+        if not isinstance(state, dict) or state.keys() != set(names):
+            found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(f"the state of {kind} is a dict of {sorted(names)}, got {found}")
+        steps = state["steps"]
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 0 <= steps < 2**62:
+            raise ValueError(f"the state's steps must be a count of at least 0, got {steps!r}")
+        for name in self.moments:
+            value, size = state[name], net.buffer.shape
+            if np.shape(value) != size:
+                raise ValueError(f"the state's {name!r} has shape {np.shape(value)}, the network's parameters {size}")
+            if not isinstance(value, np.ndarray) or value.dtype != net.dtype:
+                raise TypeError(f"the state's {name!r} is {np.asarray(value).dtype}, the network's parameters {net.dtype}")
+            if not value.flags.carray:
+                raise ValueError(f"the state's {name!r} must be contiguous and writable; restore() copies it")
 
     def __getstate__(self):
         """Settings only: the state belongs to networks that are elsewhere."""
@@ -92,8 +137,11 @@ class SGD(_Optimizer):
     decay_biases: bool = field(default=True, repr=False)
     _state: WeakKeyDictionary = _memory()
 
+    moments = ("velocity",)
+
     def __post_init__(self):
         _require(self, "lr", "weight_decay")
+        _doubt(self, 10)
         _require(self, "momentum", below=1)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
@@ -153,8 +201,11 @@ class Adam(_Optimizer):
     decay_biases: bool = field(default=True, repr=False)
     _state: WeakKeyDictionary = _memory()
 
+    moments = ("mean", "square")
+
     def __post_init__(self):
         _require(self, "lr", "eps", "weight_decay")
+        _doubt(self, 1)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
 
@@ -178,6 +229,15 @@ class Adam(_Optimizer):
         root /= np.sqrt(1 - beta2**steps)
         root += self.eps
         w -= (self.lr / (1 - beta1**steps)) * mean / root
+
+
+def _doubt(optimizer, most):
+    """Warn of a learning rate with which nothing is learnt: Adam moves every number by about `lr` a step, and weights are below 1."""
+    if optimizer.lr > most:
+        name = type(optimizer).__name__
+        warnings.warn(
+            f"{name}(lr={optimizer.lr!r}): a learning rate above {most} hardly ever trains", UserWarning, stacklevel=4
+        )
 
 
 def _require(optimizer, *names, below=np.inf):

@@ -1,17 +1,21 @@
 """train(): epochs, batches, validation, history and callbacks over the backend of choice."""
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import functional
-from .arrays import as_float, require_shape
+from .arrays import as_float, layout_hint, require_finite, require_shape, within
 from .geometry import integer
 from .jit import require_numba
 from .losses import LOSSES, as_labels, as_weights
+from .optim import SGD, Adam
 from .streams import DropoutStream
 
+EXTREME = 1e6
+"""Above any picture's numbers, those of 16 bits included."""
 BACKENDS = ("loop", "im2col", "compiled")
 
 
@@ -93,6 +97,9 @@ def train(
         For shapes, labels and settings that do not fit; the network is then as it was.
     TypeError
         For arrays that are not real numbers, or labels that are not integers.
+    DivergenceError
+        When the loss or the parameters stop being finite, seen after the epochs that run without a look from Python; the network
+        and the optimizer are then as before that step. Epochs and steps are counted from 0.
 
     Examples
     --------
@@ -106,7 +113,9 @@ def train(
     epochs, batch_size = integer(epochs, "epochs", 0), integer(batch_size, "batch_size", 1)
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
+    _require_optimizer(optimizer)
     X, y = _samples(net, X, y, loss, "X", "y")
+    require_finite(net.buffer, "net.buffer")
     if validation is not None:
         validation = _samples(net, *_two(validation), loss, "validation X", "validation y")
     weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
@@ -128,12 +137,65 @@ def train(
     with limit_threads(None if ops is None else n_threads):
         for epoch in range(0, epochs, together):
             orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
-            history.loss += run_epochs(np.array(orders), batch_size)
+            orders, before = np.array(orders), _numbers(net, optimizer)
+            losses = run_epochs(orders, batch_size)
+            if not (np.isfinite(losses).all() and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
+                _restore(net, optimizer, before)
+                replay = Steps(net, X, y, weights, loss, optimizer, ops or functional, seed)
+                replay.steps = epoch * -(-len(X) // batch_size)
+                raise _diverged(replay, orders, batch_size, epoch)
+            history.loss += losses
             if validation is not None:
                 _validate(net, *validation, loss, history)
             if callback is not None and callback(epoch, history) is True:
                 break
     return history
+
+
+class DivergenceError(ValueError):
+    """The loss or the parameters stopped being finite; the network is as it was before that step."""
+
+
+def _numbers(net, optimizer):
+    """-> copies of the parameters and the optimizer's arrays, and its count of steps"""
+    state = optimizer.state(net)
+    return [a.copy() for a in (net.buffer, *optimizer.arrays(state))], state["steps"]
+
+
+def _restore(net, optimizer, numbers):
+    state = optimizer.state(net)
+    for array, copy in zip((net.buffer, *optimizer.arrays(state)), numbers[0]):
+        array[...] = copy
+    state["steps"] = numbers[1]
+
+
+def _diverged(replay, orders, batch_size, epoch):
+    """Train once more, a step at a time, up to the last finite state; -> the error that says what came next."""
+    net, optimizer = replay.net, replay.optimizer
+    where, step, first = None, 0, epoch
+    for epoch, order in enumerate(orders, first):  # noqa: B007
+        for step, start in enumerate(range(0, len(order), batch_size)):  # noqa: B007, the last one is told
+            before, batch = _numbers(net, optimizer), order[start : start + batch_size]
+            with np.errstate(all="ignore"):
+                loss = replay.step(batch)
+            if not (np.isfinite(loss) and all(np.isfinite(a).all() for a in _numbers(net, optimizer)[0])):
+                where = next((f"parameter {name}" for name, a in net.params.items() if not np.isfinite(a).all()), "the loss")
+                _restore(net, optimizer, before)
+                where = _first_layer(net, replay.X[batch], replay.ops) or where
+                break
+        if where:
+            break
+    advice = f"lower the learning rate ({optimizer.lr:g}) or scale the data"
+    return DivergenceError(f"training diverged in epoch {epoch}, step {step}: {where or 'the loss'} is not finite; {advice}")
+
+
+def _first_layer(net, x, ops):
+    """The first layer whose output is not finite, if there is one."""
+    for index, (layer, params) in enumerate(zip(net.layers, net._layer_params)):
+        x = layer.forward(ops, x, params, None)[0]
+        if not np.isfinite(x).all():
+            return f"the output of layer {index}, {layer!r},"
+    return None
 
 
 class Steps:
@@ -209,22 +271,45 @@ def _two(validation):
 
 def _samples(net, X, y, loss, X_name, y_name):
     """X as the network's input and y as what its loss compares, checked in full before the first step."""
-    X = as_float(X, X_name).astype(net.dtype, copy=False)
-    require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}")
+    X = as_float(X, X_name)
+    hint = layout_hint(X.shape, net.input_shape, "x" if " " in X_name else X_name)
+    require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}{hint}")
     if not len(X):
         raise ValueError(f"{X_name} has shape {X.shape}, expected at least one sample")
+    X = _finite(X, net.dtype, X_name)
     shape = (len(X), *net.output_shape)
     if loss == "cross_entropy":
         if len(shape) != 2:
             raise ValueError(f"cross_entropy takes logits (N, K), the network returns {shape}; end it with Flatten or Linear")
-        return X, as_labels(y, shape)
-    y = as_float(y, y_name).astype(net.dtype, copy=False)
+        return X, as_labels(y, shape, y_name)
+    y = as_float(y, y_name)
     if y.shape == shape[:1] and shape[1:] == (1,):
         y = y[:, None]
     require_shape(y, shape, y_name, "as the network's output")
+    y = _finite(y, net.dtype, y_name)
     if loss == "binary_cross_entropy_with_logits" and not ((y >= 0) & (y <= 1)).all():
         raise ValueError(f"{y_name} must be in [0, 1] for {loss}")
     return X, y
+
+
+def _finite(x, dtype, name):
+    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, so whoever writes into it changes numbers only."""
+    require_finite(x, name)
+    x = within(x, dtype, name)
+    largest = max(-float(x.min()), float(x.max())) if x.size else 0
+    if largest > EXTREME:
+        warnings.warn(
+            f"{name} holds numbers up to {largest:g}; scale it to about 1, or training diverges", UserWarning, stacklevel=4
+        )
+    return x
+
+
+def _require_optimizer(optimizer):
+    if not isinstance(optimizer, (SGD, Adam)):
+        what = repr(optimizer) if isinstance(optimizer, (str, type)) else type(optimizer).__name__
+        raise TypeError(
+            f"optimizer must be fastconv.SGD(lr) or fastconv.Adam(lr), such as optimizer=fastconv.Adam(), got {what}"
+        )
 
 
 def _validate(net, X, y, loss, history):

@@ -25,9 +25,11 @@ def draw_layer(draw, kind, C):
         padding = draw(st.sampled_from([0, 1, 2, (1, 0), ((0, 1), (2, 0)), "same"]))
         sizes = [(draw(small), draw(small)) for _ in range(3)]
         filters = groups * draw(st.sampled_from([1, 3, 7, 9, 17]))
-        return Conv2d(filters, sizes[0], sizes[1], padding, sizes[2], groups, draw(st.booleans()))
+        return Conv2d(
+            filters, sizes[0], stride=sizes[1], padding=padding, dilation=sizes[2], groups=groups, bias=draw(st.booleans())
+        )
     if kind in (MaxPool2d, AvgPool2d):
-        return kind((draw(small), draw(small)), (draw(small), draw(small)), draw(st.sampled_from([0, (1, 0), "same"])))
+        return kind((draw(small), draw(small)), (draw(small), draw(small)), padding=draw(st.sampled_from([0, (1, 0), "same"])))
     return ReLU() if kind is ReLU else Dropout(draw(st.sampled_from([0.0, 0.3])))
 
 
@@ -47,7 +49,7 @@ def networks(draw):
     layers.append(Flatten())
     if draw(st.booleans()):
         layers += [Linear(draw(st.sampled_from([5, 20]))), ReLU()]
-    return [*layers, Linear(draw(st.sampled_from([1, 3, 10])), draw(st.booleans()))], (C, H, W)
+    return [*layers, Linear(draw(st.sampled_from([1, 3, 10])), bias=draw(st.booleans()))], (C, H, W)
 
 
 LOSSES = ["cross_entropy", "mse", "binary_cross_entropy_with_logits"]

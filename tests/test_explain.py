@@ -13,7 +13,10 @@ NETWORKS = {
         [Conv2d(2, (2, 3), stride=(2, 1), padding=((0, 1), (2, 0)), groups=2), ReLU(), Flatten(), Linear(2)],
         (2, 4, 5),
     ),
-    "pools": ([Conv2d(2, 2, dilation=(1, 2)), MaxPool2d((2, 3), 1, 1), AvgPool2d(2, 1), Flatten(), Linear(2)], (1, 4, 5)),
+    "pools": (
+        [Conv2d(2, 2, dilation=(1, 2)), MaxPool2d((2, 3), 1, padding=1), AvgPool2d(2, 1), Flatten(), Linear(2)],
+        (1, 4, 5),
+    ),
 }
 
 

@@ -15,11 +15,11 @@ NETWORKS = {
         (2, 5, 7),
     ),
     "same": (
-        [Conv2d(3, (2, 4), padding="same", dilation=(2, 1), bias=False), AvgPool2d(3, 2, 1), Flatten(), Linear(2)],
+        [Conv2d(3, (2, 4), padding="same", dilation=(2, 1), bias=False), AvgPool2d(3, 2, padding=1), Flatten(), Linear(2)],
         (1, 6, 5),
     ),
     "overlap": (
-        [MaxPool2d((3, 2), 1, 1), Conv2d(2, 2), ReLU(), AvgPool2d((1, 2)), Flatten(), Dropout(0.3), Linear(4)],
+        [MaxPool2d((3, 2), 1, padding=1), Conv2d(2, 2), ReLU(), AvgPool2d((1, 2)), Flatten(), Dropout(0.3), Linear(4)],
         (2, 5, 6),
     ),
 }

@@ -99,7 +99,7 @@ class Trainer:
                 self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(perf_counter() - began, 1e-9))))
                 done = stop
         finally:
-            self._leave(state)
+            self._leave(*state)
         return (sums[:, 0] / sums[:, 1]).tolist()
 
     def _slice(self, orders, batch_size, first, stop, losses, sums):
@@ -123,15 +123,17 @@ class Trainer:
     def _enter(self):
         """The network's numbers and the optimizer's into the flat memory; whoever writes them between epochs is heard."""
         state = self.optimizer.state(self.net)
-        for index, flat in enumerate(_flat_arrays(self.net, state)):
+        # Kept, so that an array exchanged in the meantime is not written to.
+        arrays = [self.net.buffer, *self.optimizer.arrays(state)]
+        for index, flat in enumerate(arrays):
             run.pack(flat, self.memory.part(index), self.plan.packed)
         self.steps[1] = state["steps"]
-        return state
+        return state, arrays
 
-    def _leave(self, state):
+    def _leave(self, state, arrays):
         # Also after Ctrl-C: weights, states and the count of steps are those after one and the same step.
         state["steps"] = int(self.steps[1])
-        for index, flat in enumerate(_flat_arrays(self.net, state)):
+        for index, flat in enumerate(arrays):
             run.unpack(self.memory.part(index), flat, self.plan.packed)
 
 
@@ -169,12 +171,9 @@ def _threads(n_threads, most, work):
     return max(1, min(n_threads, most, MAX_THREADS))
 
 
-def _flat_arrays(net, state):
-    return [net.buffer, *(value for value in state.values() if isinstance(value, np.ndarray))]
-
-
 def _numbers(optimizer):
     """The optimizer's settings as `rows.update` reads them."""
     if isinstance(optimizer, SGD):
         return np.array([0, optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay, 0], np.float64)
-    return np.array([1, optimizer.lr, *optimizer.betas, optimizer.eps, optimizer.weight_decay], np.float64)
+    beta1, beta2 = optimizer.betas  # two, whatever was assigned: machine code reads six numbers
+    return np.array([1, optimizer.lr, beta1, beta2, optimizer.eps, optimizer.weight_decay], np.float64)
