@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from fastconv import Conv2d, ConvNetClassifier, ConvNetRegressor, Flatten, Linear, MaxPool2d, ReLU, functional
+from fastconv import Conv2d, ConvNetClassifier, ConvNetRegressor, DivergenceError, Flatten, Linear, MaxPool2d, ReLU, functional
 from fastconv.estimators.architecture import auto_layers, sample_shape
 from fastconv.estimators.progress import progress
 from fastconv.estimators.shifts import Shifts
@@ -336,7 +336,10 @@ def test_progress_is_lines_elsewhere_and_a_bar_on_a_terminal(capsys):
 
 
 def test_training_that_diverges_says_so():
-    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch \d; lower learning_rate_init"):
+    with (
+        pytest.warns(UserWarning, match="learning_rate_init=100000000.0 is far above"),
+        pytest.raises(DivergenceError, match=r"in epoch \d, step \d.* is not finite; lower learning_rate_init \(1e\+08\)"),
+    ):
         quick(solver="sgd", learning_rate_init=1e8, max_iter=5).fit(X[:300], Y[:300])
 
 

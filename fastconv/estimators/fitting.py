@@ -11,7 +11,7 @@ from ..jit import require_numba
 from ..layers import Flatten, Linear
 from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
-from ..training import train
+from ..training import DivergenceError, train
 from . import hints
 from .architecture import auto_epochs, auto_layers, sample_shape
 from .progress import progress
@@ -20,8 +20,6 @@ from .stopping import TailMean, Watch
 
 FULL_BATCH = 64
 """Fewer samples than this are one batch with ``batch_size="auto"``."""
-
-ADVICE = "lower learning_rate_init, or scale X and y"
 
 
 class Fitting:
@@ -150,17 +148,7 @@ class Fitting:
         with progress(epochs, bool(self.verbose)) as report:
             for epoch in range(epochs):
                 optimizer.lr = self._rate()
-                history = train(
-                    *(self.network_, images if shifts is None else shifts.draw(self._rng), target),
-                    epochs=1, batch_size=size, optimizer=optimizer, loss=self._loss, sample_weight=weights,
-                    shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
-                )  # fmt: skip
-                self.n_iter_ += 1
-                self.t_ += len(rows)
-                self.loss_ = history.loss[0]
-                if not np.isfinite(self.loss_):
-                    raise ValueError(f"the loss became {self.loss_} in epoch {self.n_iter_}; {ADVICE}")
-                self.loss_curve_.append(self.loss_)
+                self._epoch(images if shifts is None else shifts.draw(self._rng), target, weights, size, optimizer)
                 if epoch >= averaged_from:
                     mean.add()
                 if held is not None:
@@ -172,6 +160,23 @@ class Fitting:
         mean.take()
         self._output(images[:FULL_BATCH])
         self._state = self.solver, optimizer.state(self.network_)
+
+    def _epoch(self, images, target, weights, batch_size, optimizer):
+        try:
+            history = train(
+                *(self.network_, images, target), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self._loss,
+                sample_weight=weights, shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
+            )  # fmt: skip
+        except DivergenceError as error:
+            # Its only epoch is one of this fit's, and its rate has a name here.
+            text = (
+                str(error).replace("epoch 0", f"epoch {self.n_iter_}", 1).replace("the learning rate", "learning_rate_init", 1)
+            )
+            raise DivergenceError(text) from None
+        self.n_iter_ += 1
+        self.t_ += len(images)
+        self.loss_ = history.loss[0]
+        self.loss_curve_.append(self.loss_)
 
     def _optimizer(self, batch_weight):
         decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
@@ -205,10 +210,13 @@ class Fitting:
         self.validation_scores_.append(float(self._score(output, target, weights)))
 
     def _output(self, images):
-        """The network's output; ValueError where it is not finite, as after a last step that was too long."""
+        """The network's output; DivergenceError where finite weights overflow in it."""
         output = self.network_.predict(images, n_threads=self.n_threads)
         if not np.isfinite(output).all():
-            raise ValueError(f"the network's output is not finite after epoch {self.n_iter_}; {ADVICE}")
+            raise DivergenceError(
+                f"training diverged: the network's output is not finite after epoch {self.n_iter_ - 1}; "
+                f"lower learning_rate_init ({self.learning_rate_init:g}) or scale the data"
+            )
         return output
 
     def _line(self, is_validated):
