@@ -337,7 +337,7 @@ def test_progress_is_lines_elsewhere_and_a_bar_on_a_terminal(capsys):
 
 def test_training_that_diverges_says_so():
     with (
-        pytest.warns(UserWarning, match="learning_rate_init=100000000.0 is far above"),
+        pytest.warns(UserWarning, match="100000000.0"),
         pytest.raises(DivergenceError, match=r"in epoch \d, step \d.* is not finite; lower learning_rate_init \(1e\+08\)"),
     ):
         quick(solver="sgd", learning_rate_init=1e8, max_iter=5).fit(X[:300], Y[:300])

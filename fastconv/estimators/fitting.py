@@ -69,7 +69,6 @@ class Fitting:
         rows, y = self._rows(X, y, reset=first)
         target = self._encode(y, reset=first, classes=classes)
         weights = self._weights(sample_weight, rows, y)
-        hints.at_rate(self.learning_rate_init, self.solver)
         hints.at_fill_values(rows)
         if not first:
             self._require_same_network()
