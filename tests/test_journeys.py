@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import joblib
+import journeys
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 
-import journeys
 from fastconv import explain
 from fastconv.estimators import fitting
 from fastconv.training import train
