@@ -107,6 +107,8 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         """X as rows (n, features) of real numbers, checked by scikit-learn, and y if it is given; image_shape_ where X shows it."""
         X, shape = self._flat(X)
         is_alone = isinstance(y, str)
+        if getattr(getattr(y, "dtype", None), "kind", None) == "T":  # NumPy's new text, which scikit-learn does not take
+            y = y.astype(object)
         checks = {} if is_alone or y is None else self._y_checks
         found = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
         rows = found if is_alone else found[0]

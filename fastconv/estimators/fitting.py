@@ -69,6 +69,10 @@ class Fitting:
         rows, y = self._rows(X, y, reset=first)
         target = self._encode(y, reset=first, classes=classes)
         weights = self._weights(sample_weight, rows, y)
+        if weights is not None and not 1e-30 < weights.max() < 1e30:
+            raise ValueError(
+                f"sample weights of up to {weights.max():g} over- or underflow in sums; divide them by the largest"
+            )
         hints.at_fill_values(rows)
         if not first:
             self._require_same_network()
@@ -199,7 +203,10 @@ class Fitting:
         """Pixels of the shifts."""
         if self.augment == "auto":
             return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_picture
-        return int(self.augment or 0)
+        pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
+        if pixels > max(H, W):
+            raise ValueError(f"augment={pixels} shifts images of {H}x{W} pixels out of sight")
+        return pixels
 
     def _validate(self, images, target, weights):
         output = self._output(images)
