@@ -9,6 +9,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..geometry import integer
 from . import hints
 from .architecture import is_picture, look_like_pictures, sample_shape
 from .fitting import Fitting
@@ -41,7 +42,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         "shuffle": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "n_threads": [Interval(Integral, 1, 2**31 - 1, closed="both"), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],
     }
 
@@ -100,6 +101,8 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         hints.require_layers(self.layers)
         hints.require_solver(self.solver)
         self._validate_params()
+        if self.n_threads is not None:
+            integer(self.n_threads, "n_threads", 1)
 
     # --- data ---
 
