@@ -9,7 +9,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import hints
+from . import hints, scaling
 from .architecture import is_picture, look_like_pictures, sample_shape
 from .fitting import Fitting
 from .saving import Saving
@@ -137,19 +137,13 @@ class ConvNet(Fitting, Saving, BaseEstimator):
 
     def _images(self, rows):
         """Rows as the network's input (n, C, H, W)."""
-        scaled = (rows - rows.dtype.type(self.mean_)) / rows.dtype.type(self.scale_)
-        return scaled.astype(self._dtype, copy=False).reshape(len(rows), *self.image_shape_)
+        scaled = scaling.scaled(rows, self.mean_, self.scale_, self._dtype)
+        return scaled.reshape(len(rows), *self.image_shape_)
 
     def _measure(self, rows, weights):
         """mean_ and scale_: a sample counts as often as its weight says."""
-        means = rows.mean(axis=1, dtype=np.float64)
-        self.mean_ = float(np.average(means, weights=weights))
-        centred = rows - rows.dtype.type(self.mean_)
-        # In float64, where squares of large float32 numbers do not overflow.
-        squares = np.einsum("ij,ij->i", centred, centred, dtype=np.float64) / rows.shape[1]
-        scale = float(np.sqrt(np.average(squares, weights=weights)))
-        # A constant's deviation is the rounding of its mean.
-        self.scale_ = scale if scale > 10 * np.finfo(rows.dtype).eps * abs(self.mean_) else 1.0
+        measure = scaling.of_pixels if self._is_picture else scaling.of_columns
+        self.mean_, self.scale_ = measure(rows, weights)
 
     def as_trained(self, X, y):
         """Samples as the network sees them, to trace a training step of ``network_``.

@@ -50,8 +50,8 @@ ATTRIBUTES = """
 network_ : Sequential
     The trained network; it takes scaled images.
 image_shape_ : (C, H, W)
-mean_, scale_ : float
-    Of all pixels of the training data: the network sees ``(X - mean_) / scale_``.
+mean_, scale_ : float or array (n_features,)
+    Of all pixels of the training data for pictures, of each column for a table: the network sees ``(X - mean_) / scale_``.
 coefs_, intercepts_ : lists of arrays
     Weights and biases, layer by layer, in PyTorch's layout.
 loss_, best_loss_ : float
