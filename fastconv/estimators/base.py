@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import Hidden, Interval, Options, StrOption
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import hints, scaling
-from .architecture import is_picture, look_like_pictures, sample_shape
+from .architecture import is_picture, sample_shape
 from .fitting import Fitting
+from .pictures import look_like_pictures
 from .saving import Saving
 
 
@@ -120,7 +121,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
                 hints.at_colours(rows)
             self.image_shape_ = wanted
             is_shown = shape is not None or self.image_shape is not None
-            self._is_picture = is_picture(wanted) and (is_shown or bool(look_like_pictures(rows, wanted)))
+            self._is_picture = is_picture(wanted) if is_shown else bool(look_like_pictures(rows, wanted))
         elif shape not in (None, self.image_shape_):
             raise ValueError(f"X has images of shape {shape}, {type(self).__name__} was fitted to {self.image_shape_}")
         return rows if is_alone else (rows, found[1])

@@ -8,7 +8,8 @@ import numpy as np
 from ..layers import Layer, Linear
 from ..network import Sequential
 from ..optim import SGD, Adam
-from .architecture import REAL_IMAGE, look_like_pictures
+from .architecture import REAL_IMAGE
+from .pictures import look_like_pictures
 
 USUAL_RATE = {"adam": 1, "sgd": 10}
 """The largest learning rate by solver that trains anything."""
