@@ -398,7 +398,8 @@ def test_pixels_of_any_size_and_constant_ones_are_scaled():
     expected = quick(**settings).fit(X[:300], Y[:300]).score(X[300:600], Y[300:600])
     huge = (X * 1e25).astype(np.float32)
     assert quick(**settings).fit(huge[:300], Y[:300]).score(huge[300:600], Y[300:600]) == pytest.approx(expected, abs=0.1)
-    assert quick().fit(np.full((70, 64), 0.1), Y[:70]).scale_ == 1.0
+    assert quick().fit(np.full((70, 8, 8), 0.1), Y[:70]).scale_ == 1.0
+    assert_array_equal(quick().fit(np.full((70, 64), 0.1), Y[:70]).scale_, np.ones(64))
 
 
 def test_a_table_of_a_square_number_of_columns_is_no_picture():

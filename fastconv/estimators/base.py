@@ -10,9 +10,10 @@ from sklearn.utils._param_validation import Hidden, Interval, Options, StrOption
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..geometry import integer
-from . import hints
-from .architecture import is_picture, look_like_pictures, sample_shape
+from . import hints, scaling
+from .architecture import is_picture, sample_shape
 from .fitting import Fitting
+from .pictures import look_like_pictures
 from .saving import Saving
 
 
@@ -125,7 +126,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
                 hints.at_colours(rows)
             self.image_shape_ = wanted
             is_shown = shape is not None or self.image_shape is not None
-            self._is_picture = is_picture(wanted) and (is_shown or bool(look_like_pictures(rows, wanted)))
+            self._is_picture = is_picture(wanted) if is_shown else bool(look_like_pictures(rows, wanted))
         elif shape not in (None, self.image_shape_):
             raise ValueError(f"X has images of shape {shape}, {type(self).__name__} was fitted to {self.image_shape_}")
         return rows if is_alone else (rows, found[1])
@@ -142,19 +143,13 @@ class ConvNet(Fitting, Saving, BaseEstimator):
 
     def _images(self, rows):
         """Rows as the network's input (n, C, H, W)."""
-        scaled = (rows - rows.dtype.type(self.mean_)) / rows.dtype.type(self.scale_)
-        return scaled.astype(self._dtype, copy=False).reshape(len(rows), *self.image_shape_)
+        scaled = scaling.scaled(rows, self.mean_, self.scale_, self._dtype)
+        return scaled.reshape(len(rows), *self.image_shape_)
 
     def _measure(self, rows, weights):
         """mean_ and scale_: a sample counts as often as its weight says."""
-        means = rows.mean(axis=1, dtype=np.float64)
-        self.mean_ = float(np.average(means, weights=weights))
-        centred = rows - rows.dtype.type(self.mean_)
-        # In float64, where squares of large float32 numbers do not overflow.
-        squares = np.einsum("ij,ij->i", centred, centred, dtype=np.float64) / rows.shape[1]
-        scale = float(np.sqrt(np.average(squares, weights=weights)))
-        # A constant's deviation is the rounding of its mean.
-        self.scale_ = scale if scale > 10 * np.finfo(rows.dtype).eps * abs(self.mean_) else 1.0
+        measure = scaling.of_pixels if self._is_picture else scaling.of_columns
+        self.mean_, self.scale_ = measure(rows, weights)
 
     def as_trained(self, X, y):
         """Samples as the network sees them, to trace a training step of ``network_``.

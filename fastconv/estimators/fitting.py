@@ -13,7 +13,7 @@ from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
 from ..training import DivergenceError, train
 from . import hints
-from .architecture import auto_epochs, auto_layers, sample_shape
+from .architecture import auto_epochs, auto_layers, is_real_picture, sample_shape
 from .progress import progress
 from .shifts import Shifts
 from .stopping import TailMean, Watch
@@ -120,7 +120,7 @@ class Fitting:
     def _start(self, rows, target, weights):
         """A network without training, and nothing recorded."""
         # Where a batch is all the data, double precision costs nothing, and a weight of 2 is a sample twice, to the last digits.
-        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_picture else np.float32
+        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_real_picture() else np.float32
         self._measure(rows, weights)
         self._measure_target(target, weights)
         if not isinstance(self.layers, str):
@@ -199,10 +199,13 @@ class Fitting:
     def _epochs(self):
         return self.max_iter or auto_epochs(self.image_shape_, self._is_picture)
 
+    def _is_real_picture(self):
+        return is_real_picture(self.image_shape_, self._is_picture)
+
     def _shift(self):
         """Pixels of the shifts."""
         if self.augment == "auto":
-            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_picture
+            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_real_picture()
         pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
         if pixels > max(H, W):
             raise ValueError(f"augment={pixels} shifts images of {H}x{W} pixels out of sight")

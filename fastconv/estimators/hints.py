@@ -8,7 +8,8 @@ import numpy as np
 from ..layers import Layer, Linear
 from ..network import Sequential
 from ..optim import SGD, Adam
-from .architecture import REAL_IMAGE, look_like_pictures
+from .architecture import REAL_IMAGE
+from .pictures import look_like_pictures
 
 FILL_VALUE = 1e30
 """What stands for a missing number is often the largest that a type holds; hardly anything measured is as large."""
