@@ -137,7 +137,7 @@ def _export(options):
 
 def _explain(options):
     from . import explain
-    from .files import write_whole
+    from .writing import write_whole
 
     net, x, answers, loss = _explained(options)
     trace = explain.trace(net, x, answers, loss=loss)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import write_whole
 from .layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from .writing import write_whole
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022: every runtime in use reads them."""

@@ -4,18 +4,21 @@ A safetensors file is a header length (8 bytes), a JSON header, and the tensors.
 the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one of the header, taken with its own field blank.
 """
 
+import errno
 import hashlib
 import json
 import os
-import secrets
-from contextlib import suppress
-from math import prod
-from pathlib import Path
+import stat
+import sys
+from dataclasses import fields as fields_of
+from math import isfinite, prod
+from typing import get_args
 
 import numpy as np
 
 from . import layers as _layers
 from .network import Sequential, checked_shape, infer_shapes, parameter_layout
+from .writing import write_whole
 
 VERSION = 1
 _LAYERS = {
@@ -26,8 +29,10 @@ _LAYERS = {
     )
 }
 _DTYPES = {"F32": "float32", "F64": "float64"}
+_DESCRIPTION = {"version": int, "input_shape": list, "dtype": str, "layers": list, "tensors": dict, "header": str}
+"""What the metadata key holds, beside "estimator"."""
 _BLANK = "0" * 64
-_LONGEST_HEADER = 2**24
+_LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
 
 
 class ModelFileError(ValueError):
@@ -35,91 +40,147 @@ class ModelFileError(ValueError):
 
 
 def save_model(net, path, estimator=None):
-    """Write `net` to `path`, whole or not at all; `estimator` is JSON that describes what surrounds it."""
-    from safetensors.numpy import save
+    """Write `net` to `path`, whole or not at all; `estimator` is JSON that describes what surrounds it.
 
-    tensors = {name: np.ascontiguousarray(value) for name, value in net.params.items()}
+    The numbers are copied once and then described and written: those of a network in training may lie between two steps, the file is whole.
+    """
+    flat = net.buffer.astype(net.dtype.newbyteorder("<"))
+    if len(net.layers) > _MOST_LAYERS:
+        raise ValueError(f"a model file holds at most {_MOST_LAYERS} layers, the network has {len(net.layers)}")
+    table, checksums, stop = {}, {}, 0
+    for name, value in net.named(flat).items():
+        start, stop = stop, stop + value.nbytes
+        table[name] = {"dtype": f"F{8 * value.itemsize}", "shape": value.shape, "data_offsets": (start, stop)}
+        checksums[name] = hashlib.sha256(value).hexdigest()
     about = {
         "version": VERSION,
         "input_shape": net.input_shape,
         "dtype": net.dtype.name,
         "layers": describe_layers(net.layers),
         "estimator": estimator,
-        "tensors": {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in tensors.items()},
+        "tensors": checksums,
         "header": _BLANK,
     }
-    blank = save(tensors, metadata={"fastconv": _canonical(about)})
-    about["header"] = _header_hash(blank)
-    write_whole(Path(path), save(tensors, metadata={"fastconv": _canonical(about)}))
+    about["header"] = _header_hash(_header(about, table))
+    write_whole(path, _header(about, table), flat)
+
+
+def _header(about, table):
+    """The length and the header, which is filled up to a multiple of eight bytes."""
+    text = _canonical({"__metadata__": {"fastconv": _canonical(about)}} | table).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _LONGEST_HEADER:
+        raise ValueError(
+            f"the description of the model takes {len(text):,} bytes, a model file holds at most {_LONGEST_HEADER:,}"
+        )
+    return len(text).to_bytes(8, "little") + text
 
 
 def load_model(path):
     """-> the network in the file `path`, and what describes an estimator around it, or None.
 
-    Everything is checked before anything is built.
+    Everything is checked before anything is built, and the numbers are read into their places.
     """
-    data = Path(path).read_bytes()
-    try:
-        return _parse(data)
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
-        raise ModelFileError(f"{path}: the header does not describe a network: {error!r}") from None
+    with _open_regular(path) as file:
+        try:
+            return _read(file, os.fstat(file.fileno()).st_size)
+        except ModelFileError as error:
+            raise ModelFileError(f"{path}: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+            raise ModelFileError(f"{path}: the header does not describe a network: {error!r}") from None
 
 
-def _parse(data):
-    length = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or length > min(len(data) - 8, _LONGEST_HEADER):
-        raise ModelFileError(f"not a model file: {len(data)} bytes cannot hold a header of {length}")
-    header = _json(data[8 : 8 + length])
-    if "fastconv" not in header.get("__metadata__", {}):
+def _open_regular(path):
+    """The file, for reading; what would wait for a writer, or never end, is refused."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise ModelFileError(f"{path}: a model file is a regular file, this is a device, a pipe or a socket")
+
+
+def _read(file, size):
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or length > min(size - 8, _LONGEST_HEADER):
+        raise ModelFileError(
+            f"not a model file: {size} bytes with a header of {length}, which must lie in the file and have at most {_LONGEST_HEADER:,}"
+        )
+    data = start + file.read(length)
+    table = _json(data[8:])
+    if "fastconv" not in table.get("__metadata__", {}):
         raise ModelFileError("not written by fastconv: it has no description; Sequential.load_state_dict takes its tensors")
-    about = _json(header.pop("__metadata__")["fastconv"])
-    claimed = about["header"]
-    if claimed != _header_hash(data):
+    about = _json(table.pop("__metadata__")["fastconv"])
+    if about["header"] != _header_hash(data):
         raise ModelFileError("the header's checksum does not match")
-    if about["version"] != VERSION:
-        raise ModelFileError(f"format version {about['version']}, this release reads {VERSION}")
-    described = _described(about)
-    state = _tensors(header, data[8 + length :], about["tensors"], described)
+    layers, input_shape, dtype = _described(about)
+    places = _checked_table(table, layers, input_shape, dtype)
+    if about["tensors"].keys() != places.keys():
+        raise ModelFileError(f"checksums of {sorted(about['tensors'])}, the layers have {sorted(places)}")
+    total = sum(stop - start for start, stop in places.values())
+    if total != size - len(data):
+        raise ModelFileError(f"{size - len(data)} bytes of tensors, expected {total}")
     # Only now, with every size equal to what the file holds, is memory taken for a network.
-    layers, input_shape, dtype = described
     net = Sequential(layers, input_shape, random_state=0, dtype=dtype)
-    net.load_state_dict(state)
+    for name, (start, _) in places.items():
+        file.seek(len(data) + start)
+        _read_tensor(file, name, net.params[name], about["tensors"][name])
     return net, about["estimator"]
 
 
 def _described(about):
     """-> layers, input shape, dtype"""
+    if about["version"] != VERSION or type(about["version"]) is not int:
+        raise ModelFileError(f"format version {about['version']}, this release reads {VERSION}")
+    if about.keys() != {*_DESCRIPTION, "estimator"}:
+        raise ModelFileError(f"a description of {sorted(about)}, expected {sorted({*_DESCRIPTION, 'estimator'})}")
+    for name, kind in _DESCRIPTION.items():
+        if type(about[name]) is not kind:
+            raise ModelFileError(f"{name} is {about[name]!r}, expected a {kind.__name__}")
+    if type(about["estimator"]) not in (dict, type(None)):
+        raise ModelFileError(f"estimator is {about['estimator']!r}, expected a dict or none")
     if about["dtype"] not in _DTYPES.values():
         raise ModelFileError(f"unknown dtype {about['dtype']!r}")
     return build_layers(about["layers"]), checked_shape(about["input_shape"]), np.dtype(about["dtype"])
 
 
-def _tensors(table, body, checksums, described):
-    """The tensors in `body`, by name: just those that the layers need, each of its shape and with its checksum."""
-    layers, input_shape, dtype = described
+def _checked_table(table, layers, input_shape, dtype):
+    """-> name -> (start, stop): just the tensors that the layers need, each of its shape, one after the other without a gap."""
     _, places = parameter_layout(layers, infer_shapes(layers, input_shape))
     shapes = {name: shape for name, _, shape in places}
     if table.keys() != shapes.keys():
         raise ModelFileError(f"tensors {sorted(table)}, the layers have {sorted(shapes)}")
-    state = {name: _tensor(name, entry, shapes[name], dtype, body) for name, entry in table.items()}
-    for name, value in state.items():
-        if hashlib.sha256(value.tobytes()).hexdigest() != checksums[name]:
-            raise ModelFileError(f"{name}: the checksum does not match")
-    total = sum(value.nbytes for value in state.values())
-    if total != len(body):
-        raise ModelFileError(f"{len(body)} bytes of tensors, expected {total}")
-    return state
+    found = {name: _checked_place(name, entry, shapes[name], dtype) for name, entry in table.items()}
+    end = 0
+    for start, stop, name in sorted((*place, name) for name, place in found.items()):
+        if start != end:
+            raise ModelFileError(f"{name} lies at bytes {start} to {stop}, expected {end}, without gaps or overlaps")
+        end = stop
+    return found
 
 
-def _tensor(name, entry, shape, dtype, body):
+def _checked_place(name, entry, shape, dtype):
     start, stop = entry["data_offsets"]
     if _DTYPES.get(entry["dtype"]) != dtype.name or tuple(entry["shape"]) != shape:
         raise ModelFileError(f"{name} is {entry['dtype']} {entry['shape']}, expected {dtype} {shape}")
-    if not 0 <= start <= stop <= len(body) or stop - start != prod(shape) * dtype.itemsize:
-        raise ModelFileError(f"{name} lies at bytes {start} to {stop} of {len(body)}")
-    return np.frombuffer(body[start:stop], dtype.newbyteorder("<")).reshape(shape)
+    if any(type(size) is not int for size in (start, stop, *entry["shape"])):
+        raise ModelFileError(f"{name} has sizes that are no integers: {entry['shape']}, {entry['data_offsets']}")
+    if start < 0 or stop - start != prod(shape) * dtype.itemsize:
+        raise ModelFileError(f"{name} lies at bytes {start} to {stop}, expected {prod(shape) * dtype.itemsize} of them")
+    return start, stop
+
+
+def _read_tensor(file, name, value, checksum):
+    """Fill `value` with the next bytes of the file."""
+    if file.readinto(value) != value.nbytes:
+        raise ModelFileError(f"the file ends within {name}")
+    if hashlib.sha256(value).hexdigest() != checksum:
+        raise ModelFileError(f"{name}: the checksum does not match")
+    if sys.byteorder == "big":
+        value.byteswap(inplace=True)
 
 
 def describe_layers(layers):
@@ -129,15 +190,28 @@ def describe_layers(layers):
 
 def build_layers(described):
     """The layers that `describe_layers` described."""
-    unknown = [name for name, _ in described if name not in _LAYERS]
-    if unknown:
-        raise ModelFileError(f"unknown layer {unknown[0]!r}")
-    return [_LAYERS[name](**fields) for name, fields in described]
+    if len(described) > _MOST_LAYERS:
+        raise ModelFileError(f"{len(described)} layers, at most {_MOST_LAYERS} are read")
+    return [_build_layer(name, fields) for name, fields in described]
 
 
-def _header_hash(data):
+def _build_layer(name, fields):
+    if name not in _LAYERS:
+        raise ModelFileError(f"unknown layer {name!r}")
+    kinds = {field.name: get_args(field.type) or (field.type,) for field in fields_of(_LAYERS[name])}
+    for field, value in fields.items():
+        if field not in kinds:
+            raise ModelFileError(f"{name} has no field {field!r}")
+        kind = tuple if type(value) is list else type(value)
+        if kind not in kinds[field] and not (kind is int and float in kinds[field]):
+            raise ModelFileError(
+                f"{name} with {field}={value!r}, expected {' or '.join(kind.__name__ for kind in kinds[field])}"
+            )
+    return _LAYERS[name](**fields)
+
+
+def _header_hash(header):
     """SHA-256 of the length and the header, its own field blank."""
-    header = data[: 8 + int.from_bytes(data[:8], "little")]
     key = b'\\"header\\":\\"'
     start = header.find(key) + len(key)
     blank = header[:start] + _BLANK.encode() + header[start + len(_BLANK) :]
@@ -145,55 +219,35 @@ def _header_hash(data):
 
 
 def _canonical(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """JSON of plain values and of NumPy's numbers, which parameters and scores often are."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    except ValueError as error:
+        raise ValueError(f"a model file holds finite numbers only: {error}") from None
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"a model file cannot hold {value!r}, a {type(value).__name__}")
 
 
 def _json(text):
+    """What strict JSON says: no name twice, finite numbers, integers of 64 bits."""
+
     def refuse(constant):
-        raise ModelFileError(f"{constant} in the header")
+        raise ModelFileError(f"the number {constant[:40]} in the header")
 
     def unique(pairs):
         if len({name for name, _ in pairs}) < len(pairs):
             raise ModelFileError("a name stands twice in the header")
         return dict(pairs)
 
-    return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    def finite(digits):
+        return float(digits) if isfinite(float(digits)) else refuse(digits)
 
+    def whole(digits):
+        return int(digits) if len(digits) <= 20 else refuse(digits)
 
-def write_whole(path, data):
-    """Write a temporary file in the same folder, then rename: at every moment the old file or the new one is whole.
-
-    A link is followed, and what is no file, such as /dev/stdout, is written to.
-    """
-    path = Path(os.path.realpath(path))
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-        else:
-            _replace(path, data)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from None  # not the temporary file's name
-
-
-def _replace(path, data):
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    # Not tempfile, whose files nobody else may read.
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    with suppress(OSError, AttributeError):  # Windows cannot open a folder
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    text = text.decode() if isinstance(text, bytes) else text
+    return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=whole, object_pairs_hook=unique)

@@ -1,63 +1,32 @@
-"""Numba's compiler with a disk cache that may fail but never stops anyone."""
+"""Numba's compiler with a disk cache that may fail but never stops anyone, and that a fork does not break."""
 
+import hashlib
 import os
-import warnings
-from contextlib import suppress
 
 try:
     import numba
-    from numba.core.caching import FunctionCache, IndexDataCacheFile
+    from numba.core.compiler_lock import global_compiler_lock
+
+    from .cache import KernelCache, sources
 
     MISSING = None
 except ImportError as error:  # not installed, or not for this NumPy
-    FunctionCache, IndexDataCacheFile = object, None
     MISSING = f"this needs numba ({error}); without it networks and estimators predict, and only fastconv.train(backend='loop') trains"
 
-
-class _ForgivingCache(FunctionCache):
-    """Compiles anew where the folder is read-only or full, or a cache file is damaged; says so once a process."""
-
-    _has_warned = False
-
-    def __init__(self, function, key=None):
-        super().__init__(function)
-        if key:
-            self._cache_path = os.path.join(self._cache_path, f"engine-{key}")
-            self._cache_file = IndexDataCacheFile(
-                cache_path=self._cache_path,
-                filename_base=self._impl.filename_base,
-                source_stamp=self._impl.locator.get_source_stamp(),
-            )
-
-    def save_overload_folder(self):
-        """Make the folder; Numba makes only its own."""
-        os.makedirs(self._cache_path, exist_ok=True)
-
-    def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception as error:  # a truncated pickle can raise anything
-            self._warn(error)
-            return None
-
-    def save_overload(self, sig, data):
-        try:
-            self.save_overload_folder()
-            super().save_overload(sig, data)
-        except Exception as error:  # OSError on a full disk, but also whatever loading a damaged index raises
-            self._warn(error)
-
-    def _warn(self, error):
-        if not _ForgivingCache._has_warned:
-            _ForgivingCache._has_warned = True
-            warnings.warn(f"fastconv compiles without its cache in {self.cache_path}: {error!r}", stacklevel=2)
+if not MISSING and hasattr(os, "register_at_fork"):
+    # A child that was forked while another thread compiled would wait for that thread, which it has not.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def kernel(function=None, *, key=None):
     """Compile `function` on its first call, without the GIL, and remember the machine code on disk.
 
     Unlike ``numba.njit(cache=True)``, which raises where no folder is writable or a file is damaged. A `key` names a folder of the
-    cache: a hash over whatever Numba's own key does not see.
+    cache: a hash over the sources of all that is compiled into a function, without it those of its own file.
     """
     if function is None:
         return lambda function: kernel(function, key=key)
@@ -67,10 +36,14 @@ def kernel(function=None, *, key=None):
     private = function.__name__.startswith("_")
     compiled = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=private)(function)
     if not numba.config.DISABLE_JIT:
-        # Where Numba finds no writable folder at all, every process compiles for itself.
-        with suppress(RuntimeError, OSError):
-            compiled._cache = _ForgivingCache(compiled.py_func, key)
+        compiled._cache = KernelCache(function, key or fingerprint(function.__module__))
     return compiled
+
+
+def fingerprint(module):
+    """Its name, and a hash over its file."""
+    package, _, stem = module.rpartition(".")
+    return f"{stem}-{hashlib.sha256(b''.join(sources(package, stem))).hexdigest()[:16]}"
 
 
 def require_numba():
@@ -81,10 +54,10 @@ def require_numba():
 
 def cache_folder(compiled):
     """Where a kernel made here is kept on disk, None where it is not: no folder is writable, or the JIT is off."""
-    cache = getattr(compiled, "_cache", None)
-    return cache.cache_path if isinstance(cache, _ForgivingCache) else None
+    return getattr(getattr(compiled, "_cache", None), "cache_path", None)
 
 
 def is_warm(compiled):
-    """Whether a kernel made here was compiled before, on this machine and from these sources."""
-    return os.path.isdir(cache_folder(compiled) or "")
+    """Whether kernels were compiled before, on this machine and from these sources."""
+    folder = cache_folder(compiled)
+    return bool(folder and os.path.isdir(folder) and os.listdir(folder))

@@ -357,8 +357,11 @@ class Sequential:
             if names:
                 weight = self.params[names[0]]
                 bound = 1 / np.sqrt(weight[0].size)
-                for name in names:
-                    self.params[name][...] = rng.uniform(-bound, bound, self.params[name].shape)
+                for value in (self.params[name].reshape(-1) for name in names):
+                    # In pieces: the numbers that are drawn take twice the room of those that are kept.
+                    for start in range(0, value.size, 2**16):
+                        piece = value[start : start + 2**16]
+                        piece[...] = rng.uniform(-bound, bound, piece.size)
 
     def _most_taps(self):
         """The largest patch matrix or output of any layer, in entries a sample."""

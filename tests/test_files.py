@@ -4,7 +4,13 @@ import copy
 import hashlib
 import json
 import os
+import re
+import socket
 import stat
+import subprocess
+import sys
+import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -54,6 +60,42 @@ def test_no_flipped_bit_and_no_cut_file_loads(tmp_path):
             Sequential.load(path)
 
 
+def test_saving_while_another_thread_writes_the_numbers_makes_whole_files(tmp_path):
+    net, done = Sequential([Flatten(), Linear(300)], (1, 20, 20), random_state=0), threading.Event()
+
+    def work():
+        while not done.is_set():
+            net.buffer += np.float32(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(60):
+            net.save(tmp_path / "net.safetensors")
+            assert Sequential.load(tmp_path / "net.safetensors").layers == net.layers
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_numpys_numbers_are_saved_as_plain_ones(tmp_path):
+    net = _net()
+    files.save_model(net, tmp_path / "net.safetensors", {"a": [np.bool_(True), np.float32(0.5), np.int64(3), np.arange(2)]})
+    assert repr(files.load_model(tmp_path / "net.safetensors")[1]) == "{'a': [True, 0.5, 3, [0, 1]]}"
+    before = (tmp_path / "net.safetensors").read_bytes()
+    for value, error in (
+        (np.nan, ValueError),
+        (np.float64(np.inf), ValueError),
+        (object(), TypeError),
+        ("x" * 2**20, ValueError),
+    ):
+        with pytest.raises(error, match="^(a model file|the description of the model takes)"):
+            files.save_model(net, tmp_path / "net.safetensors", {"a": value})
+    with pytest.raises(ValueError, match="at most 1000 layers, the network has 1001"):
+        Sequential([ReLU()] * 1001, (1, 2, 2)).save(tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").read_bytes() == before
+
+
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, fails):
     path = tmp_path / "net.safetensors"
@@ -79,6 +121,92 @@ def test_others_may_read_the_file_as_the_umask_says(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "net.safetensors").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664, 0o640])
+def test_a_file_keeps_the_mode_and_owner_of_the_one_that_it_replaces(tmp_path, mode, monkeypatch):
+    path, owner = tmp_path / "net.safetensors", os.getuid()
+    path.write_bytes(b"")
+    if owner == 0:
+        os.chown(path, owner := 12345, 23456)
+    path.chmod(mode)
+    seen, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append(os.fstat(handle).st_mode & 0o777), fsync(handle)))
+    _net().save(path)
+    assert path.stat().st_mode & 0o777 == seen[0] == mode and path.stat().st_uid == owner
+
+
+def test_the_longest_name_can_be_saved_to(tmp_path):
+    for name in ("n" * 243 + ".safetensors", "ü" * 121 + "x.safetensors"):
+        for _ in range(2):
+            _net().save(tmp_path / name)
+        assert Sequential.load(tmp_path / name).layers == _net().layers
+    assert len(os.listdir(tmp_path)) == 2
+
+
+def _run(code, *arguments, timeout=20):
+    settings = {"env": os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])}, "timeout": timeout}
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, **settings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_what_a_killed_save_leaves_is_cleared_by_the_next_one(tmp_path):
+    code = """
+import os, signal, sys
+from fastconv import tiny_net
+os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+tiny_net().save(sys.argv[1])
+"""
+    path = tmp_path / "net.safetensors"
+    _net().save(path)
+    assert _run(code, path).returncode == -9
+    assert len(os.listdir(tmp_path)) == 2 and Sequential.load(path).layers == _net().layers
+    _net().save(tmp_path / "other.safetensors")
+    assert sorted(os.listdir(tmp_path)) == ["net.safetensors", "other.safetensors"]
+
+
+def test_what_is_being_written_is_not_taken_for_left_over(tmp_path, monkeypatch):
+    begun, go_on, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(handle):
+        if threading.current_thread() is thread:
+            begun.set()
+            go_on.wait()
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    thread = threading.Thread(target=_net("float64").save, args=(tmp_path / "slow.safetensors",))
+    thread.start()
+    begun.wait()
+    _net().save(tmp_path / "fast.safetensors")
+    go_on.set()
+    thread.join()
+    assert sorted(os.listdir(tmp_path)) == ["fast.safetensors", "slow.safetensors"]
+    assert Sequential.load(tmp_path / "slow.safetensors").dtype == np.float64
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's limits")
+@pytest.mark.parametrize("limit, error", [("RLIMIT_AS", "MemoryError"), ("RLIMIT_FSIZE", "OSError")])
+def test_without_memory_or_room_the_old_file_stays(tmp_path, limit, error):
+    code = """
+import resource, sys
+from fastconv import Flatten, Linear, Sequential, files
+net = Sequential([Flatten(), Linear(500)], (1, 200, 300), random_state=0)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+limit = getattr(resource, sys.argv[1])
+resource.setrlimit(limit, (used + 2**26 if limit == resource.RLIMIT_AS else 2**20, resource.RLIM_INFINITY))
+try:
+    net.save(sys.argv[2])
+except (MemoryError, OSError) as found:
+    print(type(found).__name__, found)
+"""
+    path = tmp_path / "net.safetensors"
+    _net().save(path)
+    before = path.read_bytes()
+    run = _run(code, limit, path)
+    assert run.stdout.startswith(error) and run.stdout.count("\n") == 1 and run.returncode == 0, run
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["net.safetensors"]
 
 
 def test_a_missing_file_is_a_missing_file(tmp_path):
@@ -269,7 +397,7 @@ def test_a_file_of_others_is_called_that(tmp_path):
 
 
 def forge(path, edit):
-    """Let `edit` change the description and the tensors' table of a file, and put its checksums right again."""
+    """Let `edit` change the description and the tensors' table of a file, and put its checksums right again; "RAW x" becomes x."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
@@ -278,7 +406,7 @@ def forge(path, edit):
 
     def packed(checksum):
         about["header"] = checksum
-        text = json.dumps(about, sort_keys=True, separators=(",", ":"))
+        text = re.sub(r'"RAW ([^"]*)"', r"\1", json.dumps(about, sort_keys=True, separators=(",", ":")))
         head = json.dumps({"__metadata__": {"fastconv": text}} | header, separators=(",", ":")).encode()
         return len(head).to_bytes(8, "little") + head
 
@@ -299,10 +427,38 @@ def _set_last_layer(about, out_features):
         (lambda about, table: (_set_last_layer(about, 2**30), table["6.weight"].update(shape=[2**30, 12])), "6.weight lies at bytes|6.bias is"),
         (lambda about, table: table["6.bias"].update(data_offsets=[-8, 0]), "6.bias lies at bytes -8 to 0"),
         (lambda about, table: table["6.bias"].update(data_offsets=table["6.weight"]["data_offsets"]), "lies at bytes"),
-        (lambda about, table: about["layers"].append(["ReLU", {"inplace": True}]), "does not describe a network"),
+        (lambda about, table: about["layers"].append(["ReLU", {"inplace": True}]), "ReLU has no field 'inplace'"),
         (lambda about, table: about.update(version=2), "version 2, this release reads 1"),
         (lambda about, table: about.update(dtype="float16"), "unknown dtype 'float16'"),
-        (lambda about, table: about["tensors"].pop("6.bias"), "does not describe a network"),
+        (lambda about, table: about["tensors"].pop("6.bias"), "checksums of"),
+        (lambda about, table: about["tensors"].update(more="0"), "checksums of"),
+        (lambda about, table: about.update(version=True), "version True"),
+        (lambda about, table: about.update(version=1.0), "version 1.0"),
+        (lambda about, table: about.update(more=1), "a description of"),
+        (lambda about, table: about.update(estimator=[]), "estimator is"),
+        (lambda about, table: about.update(layers={}), "layers is"),
+        (lambda about, table: about.update(layers=about["layers"] + 995 * [["ReLU", {}]]), "1002 layers, at most 1000"),
+        (lambda about, table: about.update(input_shape=[1, 3, True]), "input_shape must be an integer, got True"),
+        (lambda about, table: about.update(input_shape=[1, 3, 4.0]), "input_shape must be an integer, got 4.0"),
+        (lambda about, table: about["layers"][0][1].update(out_channels=2.0), "out_channels=2.0, expected int"),
+        (lambda about, table: about["layers"][0][1].update(groups=True), "groups=True, expected int"),
+        (lambda about, table: about["layers"][0][1].update(bias=0), "bias=0, expected bool"),
+        (lambda about, table: about["layers"][0][1].update(kernel_size=[1, True]), "kernel_size must be an integer"),
+        (lambda about, table: about["layers"][0][1].update(stride=None), "stride=None, expected int or tuple"),
+        (lambda about, table: about["layers"][0][1].update(padding={"a": 1}), "expected int or tuple or str"),
+        (lambda about, table: about["layers"][4][1].update(p="0.5"), "p='0.5', expected float"),
+        (lambda about, table: about["layers"][4][1].update(p=True), "p=True, expected float"),
+        (lambda about, table: about["layers"][4][1].update(p="RAW 1e999"), "the number 1e999"),
+        (lambda about, table: about["layers"][4][1].update(p="RAW NaN"), "the number NaN"),
+        (lambda about, table: _set_last_layer(about, "RAW " + 5000 * "9"), "the number 9999"),
+        (lambda about, table: about.update(estimator={"a": "RAW " + 9000 * "[" + 9000 * "]"}), "does not describe a network: Recursion"),
+        (lambda about, table: about["layers"].append(["Layer", {}]), "unknown layer 'Layer'"),
+        (lambda about, table: about["layers"].append([["ReLU"], {}]), "does not describe a network"),
+        (lambda about, table: table["6.bias"].update(shape=[2.0]), "no integers"),
+        (lambda about, table: table["0.weight"].update(shape=[2, True, 1, 2]), "no integers"),
+        (lambda about, table: table["6.bias"].update(data_offsets=[start + 4.0 for start in table["6.bias"]["data_offsets"]]), "no integers"),
+        (lambda about, table: table["6.bias"].update(data_offsets=[start + 4 for start in table["6.bias"]["data_offsets"]]), "without gaps"),
+        (lambda about, table: about.update(estimator={"a": 2**20 * "a"}), "at most 1,048,576"),
     ],
 )  # fmt: skip
 def test_a_forged_header_is_checked_against_the_file_before_memory_is_taken(tmp_path, edit, message):
@@ -318,6 +474,81 @@ def test_a_forged_header_is_checked_against_the_file_before_memory_is_taken(tmp_
         Sequential.load(path)
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_only_regular_files_are_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", "/dev/tty" if os.path.exists("/dev/tty") else "/dev/null"):
+        with pytest.raises((fastconv.ModelFileError, OSError)) as error:
+            Sequential.load(path)
+        assert "\n" not in str(error.value) and str(path) in str(error.value)
+    with pytest.raises(IsADirectoryError, match=re.escape(repr(str(tmp_path)))):
+        Sequential.load(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)  # its name may be short only
+        server.bind("socket")
+        with pytest.raises(OSError, match="socket"):
+            Sequential.load("socket")
+
+
+def test_a_huge_file_costs_nothing_unless_it_is_a_model(tmp_path):
+    path = tmp_path / "net.safetensors"
+    _net().save(path)
+    os.truncate(path, 2**40)
+    before = time.process_time()
+    with pytest.raises(fastconv.ModelFileError, match="bytes of tensors, expected"):
+        Sequential.load(path)
+    path.write_bytes((2**40).to_bytes(8, "little"))
+    os.truncate(path, 2**41)
+    with pytest.raises(fastconv.ModelFileError, match="a header of 1099511627776"):
+        Sequential.load(path)
+    assert time.process_time() - before < 1
+
+
+def test_loading_and_saving_take_little_more_memory_than_the_file(tmp_path):
+    net = Sequential([Flatten(), Linear(70)], (1, 300, 300), random_state=0)
+    path, size = tmp_path / "net.safetensors", net.buffer.nbytes
+    tracemalloc.start()
+    net.save(path)
+    saved = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    Sequential.load(path)
+    loaded = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert saved < 2 * size and loaded < 1.5 * size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kernel", [2**31 - 1, 30_001])
+@pytest.mark.parametrize("pool", [MaxPool2d, AvgPool2d])
+def test_a_small_file_with_a_huge_window_predicts_at_once(tmp_path, pool, kernel, dtype):
+    code = """
+import sys, time, numpy as np
+from fastconv import Sequential
+start = time.process_time()
+net = Sequential.load(sys.argv[1])
+try:
+    net.predict(np.ones((2, 1, 3, 4)))
+except ValueError as error:
+    print(error, file=sys.stderr)
+print(time.process_time() - start)
+"""
+    half = (kernel - 1) // 2
+    net = Sequential([pool(kernel, kernel, padding=half), Flatten(), Linear(2)], (1, 3, 4), random_state=0, dtype=dtype)
+    net.save(tmp_path / "net.safetensors")
+    run = _run(code, tmp_path / "net.safetensors")
+    assert run.returncode == 0 and float(run.stdout) < 5 and run.stderr.count("\n") <= 1, run
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_small_file_whose_images_no_memory_holds_is_one_line(tmp_path, dtype):
+    net = Sequential(
+        [Conv2d(1, 1, padding=2**26), MaxPool2d(2**27), Flatten(), Linear(2)], (1, 3, 4), random_state=0, dtype=dtype
+    )
+    net.save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="^[^\n]*(memory|bytes|GB)[^\n]*$"):
+        Sequential.load(tmp_path / "net.safetensors").predict(np.ones((2, 1, 3, 4), dtype))
 
 
 def test_pytorch_reads_the_file(tmp_path):

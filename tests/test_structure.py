@@ -12,13 +12,23 @@ import fastconv
 
 PACKAGE = Path(fastconv.__file__).parent
 ALTITUDE = {
-    **{"geometry": 0, "arrays": 0, "jit": 0, "reference": 0, "streams": 0, "doctor": 0, "options": 0},
+    **{
+        "cache": -1,
+        "geometry": 0,
+        "arrays": 0,
+        "jit": 0,
+        "reference": 0,
+        "streams": 0,
+        "doctor": 0,
+        "options": 0,
+        "writing": 0,
+    },
     **{"kernels": 1, "losses": 1, "portable": 1, "functional": 2, "layers": 3, "network": 4, "optim": 5, "data": 5},
     **{"engine": 6, "training": 7, "files": 7, "tables": 7, "export": 8, "plots": 8, "estimators": 9, "explain": 9},
     **{"cli": 10, "__main__": 11},
 }
 ALLOWED = {
-    **{"numba": {"jit", "engine"}, "llvmlite": {"jit", "engine"}, "matplotlib": {"plots"}, "onnx": {"export"}},
+    **{"numba": {"cache", "jit", "engine"}, "llvmlite": {"jit", "engine"}, "matplotlib": {"plots"}, "onnx": {"export"}},
     "sklearn": {"data", "estimators", "plots", "cli"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

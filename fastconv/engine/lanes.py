@@ -3,9 +3,10 @@
 import hashlib
 import os
 import platform
-from pathlib import Path
 
 import numba
+
+from ..cache import sources
 
 
 def _features():
@@ -31,11 +32,11 @@ T = 8 if USE_TWIN else 16 if "avx512f" in FEATURES else 8 if "avx2" in FEATURES 
 
 
 def _fingerprint():
-    """A hash over everything that Numba's own cache key does not see: the engine's sources, and the settings above."""
+    """A hash over everything that decides what the engine's kernels are compiled to: its sources, and the settings above."""
     digest = hashlib.sha256(f"{T} {USE_TWIN} {HAS_FMA} {numba.config.BOUNDSCHECK}".encode())
-    for path in sorted([*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "jit.py"]):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    for source in (*sources(__package__), *sources(__package__.rpartition(".")[0], "jit", "cache")):
+        digest.update(source)
+    return f"engine-{digest.hexdigest()[:16]}"
 
 
 FINGERPRINT = _fingerprint()

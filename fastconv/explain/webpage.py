@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from .. import __version__
-from ..files import write_whole
+from ..writing import write_whole
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
