@@ -28,14 +28,23 @@ def network_model(net):
 def estimator_model(estimator):
     """The ONNX model of a fitted estimator: "X" (N, features) -> "label" and "probabilities", or "variable"."""
     graph, net = _Graph(), estimator.network_
-    centred = graph.append("Sub", ["X", graph.constant("mean", np.float32(estimator.mean_))])
-    scaled = graph.append("Div", [centred, graph.constant("scale", np.float32(estimator.scale_))])
+    scaled = _scaling(graph, estimator)
     images = graph.append("Reshape", [scaled, graph.constant("image_shape", np.array([-1, *net.input_shape]))])
     output = graph.append_network(net, images, "output")
     results = (
         _classification(graph, estimator, output) if hasattr(estimator, "classes_") else _regression(graph, estimator, output)
     )
     return graph.model([("X", ["N", estimator.n_features_in_])], results)
+
+
+def _scaling(graph, estimator):
+    """A table's columns are scaled in double precision, as the estimator does."""
+    is_table = np.ndim(estimator.mean_) > 0
+    dtype = np.float64 if is_table else np.float32
+    X = graph.append("Cast", ["X"], to=graph.type("DOUBLE")) if is_table else "X"
+    centred = graph.append("Sub", [X, graph.constant("mean", dtype(estimator.mean_))])
+    scaled = graph.append("Div", [centred, graph.constant("scale", dtype(estimator.scale_))])
+    return graph.append("Cast", [scaled], to=graph.type("FLOAT")) if is_table else scaled
 
 
 def _classification(graph, estimator, logits):
@@ -50,6 +59,8 @@ def _classification(graph, estimator, logits):
     kinds = {"U": ("STRING", object), "O": ("STRING", object), "f": ("DOUBLE", np.float64), "b": ("BOOL", np.bool_)}
     if classes.dtype.kind not in "biufUO":
         raise TypeError(f"classes of {classes.dtype} cannot be exported, only numbers and text")
+    if classes.dtype == np.uint64 and classes[-1] > np.iinfo(np.int64).max:
+        raise ValueError(f"classes such as {classes[-1]} cannot be exported, ONNX models have labels of int64")
     kind, dtype = kinds.get(classes.dtype.kind, ("INT64", np.int64))
     graph.append("Gather", [graph.constant("classes", classes.astype(dtype)), winner], "label")
     return [("label", kind, ["N"]), ("probabilities", "FLOAT", ["N", K])]

@@ -9,8 +9,11 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .architecture import is_picture, look_like_pictures, sample_shape
+from ..geometry import integer
+from . import hints, scaling
+from .architecture import is_picture, sample_shape
 from .fitting import Fitting
+from .pictures import look_like_pictures
 from .saving import Saving
 
 
@@ -94,12 +97,22 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             html += f"<details><summary>Network</summary><pre>{escape(self.network_.summary())}</pre></details>"
         return html
 
+    def _check_params(self):
+        """Raise ValueError or TypeError for parameters that cannot be meant."""
+        hints.require_layers(self.layers)
+        hints.require_solver(self.solver)
+        self._validate_params()
+        if self.n_threads is not None:
+            integer(self.n_threads, "n_threads", 1)
+
     # --- data ---
 
     def _rows(self, X, y="no_validation", reset=False):
         """X as rows (n, features) of real numbers, checked by scikit-learn, and y if it is given; image_shape_ where X shows it."""
         X, shape = self._flat(X)
         is_alone = isinstance(y, str)
+        if getattr(getattr(y, "dtype", None), "kind", None) == "T":  # NumPy's new text, which scikit-learn does not take
+            y = y.astype(object)
         checks = {} if is_alone or y is None else self._y_checks
         found = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
         rows = found if is_alone else found[0]
@@ -108,9 +121,12 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             wanted = sample_shape(rows.shape[1], self.image_shape) if shape is None or self.image_shape is not None else shape
             if shape not in (None, wanted):
                 raise ValueError(f"X has images of shape {shape}, image_shape is {wanted}")
+            hints.require_channels_first(wanted)
+            if shape is None and self.image_shape is None:
+                hints.at_colours(rows)
             self.image_shape_ = wanted
             is_shown = shape is not None or self.image_shape is not None
-            self._is_picture = is_picture(wanted) and (is_shown or look_like_pictures(rows, wanted))
+            self._is_picture = is_picture(wanted) if is_shown else bool(look_like_pictures(rows, wanted))
         elif shape not in (None, self.image_shape_):
             raise ValueError(f"X has images of shape {shape}, {type(self).__name__} was fitted to {self.image_shape_}")
         return rows if is_alone else (rows, found[1])
@@ -122,27 +138,18 @@ class ConvNet(Fitting, Saving, BaseEstimator):
             return X, None
         X = np.asarray(X)
         shape = (1, *X.shape[1:]) if ndim == 3 else X.shape[1:]
-        if self.image_shape is None and shape[2] in (1, 3, 4) and min(shape[:2]) > 4:
-            raise ValueError(
-                f"X has shape {X.shape}, which looks like channels last; use X.transpose(0, 3, 1, 2), or image_shape={shape} if not"
-            )
+        hints.require_channels_first(shape, len(X))
         return X.reshape(len(X), int(np.prod(shape))), shape
 
     def _images(self, rows):
         """Rows as the network's input (n, C, H, W)."""
-        scaled = (rows - rows.dtype.type(self.mean_)) / rows.dtype.type(self.scale_)
-        return scaled.astype(self._dtype, copy=False).reshape(len(rows), *self.image_shape_)
+        scaled = scaling.scaled(rows, self.mean_, self.scale_, self._dtype)
+        return scaled.reshape(len(rows), *self.image_shape_)
 
     def _measure(self, rows, weights):
         """mean_ and scale_: a sample counts as often as its weight says."""
-        means = rows.mean(axis=1, dtype=np.float64)
-        self.mean_ = float(np.average(means, weights=weights))
-        centred = rows - rows.dtype.type(self.mean_)
-        # In float64, where squares of large float32 numbers do not overflow.
-        squares = np.einsum("ij,ij->i", centred, centred, dtype=np.float64) / rows.shape[1]
-        scale = float(np.sqrt(np.average(squares, weights=weights)))
-        # A constant's deviation is the rounding of its mean.
-        self.scale_ = scale if scale > 10 * np.finfo(rows.dtype).eps * abs(self.mean_) else 1.0
+        measure = scaling.of_pixels if self._is_picture else scaling.of_columns
+        self.mean_, self.scale_ = measure(rows, weights)
 
     def as_trained(self, X, y):
         """Samples as the network sees them, to trace a training step of ``network_``.

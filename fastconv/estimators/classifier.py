@@ -1,5 +1,7 @@
 """The classifier."""
 
+import re
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -11,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from .. import functional
 from ..files import ModelFileError
+from . import hints
 from .base import ConvNet
 from .documentation import documented
 from .saving import expect
@@ -154,7 +157,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
 
     def _encode(self, y, reset, classes):
         """y as the loss takes it; classes_ on the first call."""
-        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        y = _as_labels(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
         check_classification_targets(y)
         is_multilabel = type_of_target(y) == "multilabel-indicator"
         if y.ndim == 2 and not is_multilabel:
@@ -162,16 +165,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         if is_multilabel:
             y = y.toarray() if hasattr(y, "toarray") else y  # sparse
         if reset:
-            self._is_multilabel = is_multilabel
-            if is_multilabel:
-                self.classes_ = np.arange(y.shape[1])
-            elif isinstance(classes, str):
-                self.classes_ = np.unique(y)
-            else:
-                if hasattr(self, "classes_"):
-                    del self.classes_
-                _check_partial_fit_first_call(self, classes)
-            self.n_outputs_ = len(self.classes_)
+            self._learn_classes(y, classes, is_multilabel)
         elif is_multilabel != self._is_multilabel:
             raise ValueError(f"y has shape {y.shape}, which is not what {type(self).__name__} was fitted to")
         elif classes is not None and not isinstance(classes, str):
@@ -184,6 +178,23 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         if len(unknown):
             raise ValueError(f"y contains classes {unknown.tolist()} that are not among {self.classes_.tolist()}")
         return np.searchsorted(self.classes_, y)
+
+    def _learn_classes(self, y, classes, is_multilabel):
+        """classes_ of the first call's y, or as partial_fit was given them."""
+        self._is_multilabel = is_multilabel
+        if is_multilabel:
+            hints.at_one_hot(y)
+            self.classes_ = np.arange(y.shape[1])
+        elif isinstance(classes, str):
+            self.classes_ = np.unique(y)
+            hints.at_numbers(y, self.classes_)
+        else:
+            if hasattr(self, "classes_"):
+                del self.classes_
+            _check_partial_fit_first_call(self, None if classes is None else _as_labels(np.asarray(classes)))
+        self.n_outputs_ = len(self.classes_)
+        if not is_multilabel and self.n_outputs_ < 2:
+            raise ValueError(f"y has one class, {self.classes_.tolist()}: a classifier needs samples of at least two classes")
 
     def _weights(self, sample_weight, rows, y):
         if sample_weight is None and self.class_weight is None:
@@ -205,25 +216,27 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         pass
 
     def _describe_target(self):
+        kind = self.classes_.dtype.newbyteorder("<").str
         # Text no wider than it must be, whatever the labels' type was.
-        dtype = np.array(self.classes_.tolist()).dtype if self.classes_.dtype.kind == "U" else self.classes_.dtype
-        if dtype.kind not in "biufUO" or not all(isinstance(c, (bool, int, float, str)) for c in self.classes_.tolist()):
-            raise TypeError(f"classes of {self.classes_.dtype} cannot be saved, only numbers and text")
-        return {
-            "classes": self.classes_.tolist(),
-            "classes_dtype": dtype.str,
-            "is_multilabel": self._is_multilabel,
-        }
+        kind = kind if self.classes_.dtype.kind != "U" else np.array(self.classes_.tolist()).dtype.newbyteorder("<").str
+        return {"classes": self.classes_, "classes_dtype": kind, "is_multilabel": self._is_multilabel}
 
     def _restore_target(self, described):
         values, dtype = described["classes"], described["classes_dtype"]
-        if dtype.strip("<>|=")[:1] not in tuple("biufUO") or not all(isinstance(c, (bool, int, float, str)) for c in values):
+        found = _CLASS_TYPE.fullmatch(dtype)
+        kinds = {"b": bool, "f": float, "i": int, "u": int}
+        if not found or not all(type(value) is kinds.get(found[1][0], str) for value in values):
             raise ModelFileError(f"classes of type {dtype!r}")
-        widest = max((len(c) for c in values if isinstance(c, str)), default=1)
-        if np.dtype(dtype).itemsize > max(16, 4 * widest):
+        widest = max((len(value) for value in values if isinstance(value, str)), default=1)
+        if found[1][0] == "U" and int(found[1][1:]) > max(4, widest):
             raise ModelFileError(f"classes of type {dtype!r}, the longest has {widest} letters")
-        self.classes_ = np.array(values, np.dtype(dtype))
-        if len(self.classes_) == 0 or list(self.classes_) != sorted(set(values)):
+        self.classes_ = np.array(values, np.dtype(dtype).newbyteorder("="))
+        if (
+            len(values) == 0
+            or self.classes_.tolist() != sorted(set(values))
+            or found[1][0] == "f"
+            and not np.isfinite(values).all()
+        ):
             raise ModelFileError("the classes are not in order")
         self._is_multilabel = expect(described["is_multilabel"], bool)
         self.n_outputs_ = len(self.classes_)
@@ -239,3 +252,27 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
     def _score(self, output, target, weights):
         decided = output > 0 if self._is_multilabel else output.argmax(axis=1)
         return accuracy_score(target, decided, sample_weight=weights)
+
+
+_CLASS_TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|O|U[0-9]{1,9})")
+"""What `classes_` may be of, as NumPy writes it."""
+
+
+def _as_labels(y):
+    """Labels as an array of a type that models are saved with: bools, numbers and text.
+
+    Raises
+    ------
+    ValueError
+        For labels of any other type, and of several.
+    """
+    if y.dtype.kind == "O":
+        kinds = {type(label) for label in np.ravel(y).tolist()}
+        if len(kinds) == 1 and kinds <= {bool, int, float}:
+            return np.array(y.tolist())
+        if not all(issubclass(kind, str) for kind in kinds):
+            names = " and ".join(sorted(kind.__name__ for kind in kinds))
+            raise ValueError(f"y holds labels of type {names}: classes are all text, all bools or all numbers")
+    elif y.dtype.kind not in "biufU" or y.dtype.itemsize > 8 and y.dtype.kind == "f":
+        raise ValueError(f"y is of type {y.dtype}: classes are text, bools or numbers; pass y.astype(str)")
+    return y

@@ -3,8 +3,9 @@
 PARAMETERS = """
 layers : "auto" or list of layers
     Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the shape
-    of a sample: convolutions and dropout for pictures of 6x6 pixels and more, a hidden layer for rows. A table that happens to
-    have a square number of columns is told from pictures by its neighbours, which do not vary together.
+    of a sample: convolutions and dropout for pictures of 6x6 pixels and more, a hidden layer for tables. A table that happens to
+    have a square number of columns is told from pictures by its neighbours, which do not vary together both ways; fewer than
+    20 flat rows are a table.
 image_shape : (H, W) or (C, H, W), optional
     Of a flat row. Without it a square number of features is a square image of one channel, any other number one row.
 solver : "adam" or "sgd"
@@ -50,8 +51,8 @@ ATTRIBUTES = """
 network_ : Sequential
     The trained network; it takes scaled images.
 image_shape_ : (C, H, W)
-mean_, scale_ : float
-    Of all pixels of the training data: the network sees ``(X - mean_) / scale_``.
+mean_, scale_ : float or array (n_features,)
+    Of all pixels of the training data for pictures, of each column for a table: the network sees ``(X - mean_) / scale_``.
 coefs_, intercepts_ : lists of arrays
     Weights and biases, layer by layer, in PyTorch's layout.
 loss_, best_loss_ : float

@@ -1,5 +1,7 @@
 """One call of fit: a network for the data, epochs of shifted batches, schedules, validation, early stopping, averaged weights."""
 
+from copy import deepcopy
+
 import numpy as np
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -7,10 +9,11 @@ from sklearn.utils import check_random_state
 from .. import functional
 from ..jit import require_numba
 from ..layers import Flatten, Linear
-from ..network import Sequential
+from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
-from ..training import train
-from .architecture import auto_epochs, auto_layers
+from ..training import DivergenceError, train
+from . import hints
+from .architecture import auto_epochs, auto_layers, is_real_picture, sample_shape
 from .progress import progress
 from .shifts import Shifts
 from .stopping import TailMean, Watch
@@ -41,21 +44,23 @@ class Fitting:
         return members.min() > 1 and min(held, len(target) - held) >= len(members)
 
     def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes="from y"):
-        before = dict(vars(self))
+        before, network = dict(vars(self)), getattr(self, "network_", None)
+        weights = None if network is None else network.buffer.copy()
         try:
             data, held = self._prepare(X, y, sample_weight, validation, incremental, classes)
+            self._run(*data, held, incremental)
         except BaseException:
-            # What was fitted before is as it was.
-            vars(self).clear()
-            vars(self).update(before)
+            # Refused, diverged or interrupted: the model that was there is there again, whole.
+            self.__dict__ = before
+            if network is not None:
+                network.buffer[...] = weights
             raise
-        self._run(*data, held, incremental)
         return self
 
     def _prepare(self, X, y, sample_weight, validation, incremental, classes):
         """-> data to train on, held-out data or None, each (rows, target, weights); a new network unless an old one goes on"""
         require_numba()
-        self._validate_params()
+        self._check_params()
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if (validation[0] is None) != (validation[1] is None):
@@ -64,6 +69,14 @@ class Fitting:
         rows, y = self._rows(X, y, reset=first)
         target = self._encode(y, reset=first, classes=classes)
         weights = self._weights(sample_weight, rows, y)
+        if weights is not None and not 1e-30 < weights.max() < 1e30:
+            raise ValueError(
+                f"sample weights of up to {weights.max():g} over- or underflow in sums; divide them by the largest"
+            )
+        hints.at_fill_values(rows)
+        if not first:
+            self._require_same_network()
+            self._own()
         if first or not incremental:
             numbers = check_random_state(self.random_state)
             self._rng, split_seed = np.random.default_rng(numbers.randint(2**31 - 1)), numbers.randint(2**31 - 1)
@@ -80,18 +93,40 @@ class Fitting:
             self._lr = self.learning_rate_init
         return data, held
 
+    def _own(self):
+        """Copies of what going on from here changes in place, beside the weights."""
+        for name in ("_rng", "_state", "loss_curve_", "validation_loss_curve_", "validation_scores_"):
+            setattr(self, name, deepcopy(getattr(self, name)))
+
+    def _network_layers(self):
+        """`layers` and what comes after them."""
+        layers = auto_layers(self.image_shape_, self._is_picture) if isinstance(self.layers, str) else list(self.layers)
+        output_shape = infer_shapes(layers, self.image_shape_)[-1] if layers else self.image_shape_
+        flat = [] if len(output_shape) == 1 else [Flatten()]
+        return *layers, *flat, Linear(self.n_outputs_)
+
+    def _require_same_network(self):
+        """Raise ValueError where `layers` or `image_shape` were set anew since the network was made that is to be trained further."""
+        anew = "to train a new network call fit with warm_start=False"
+        shape = sample_shape(self.n_features_in_, self.image_shape)
+        if self.image_shape is not None and shape != self.image_shape_:
+            raise ValueError(f"image_shape is {shape}, the model was fitted to {self.image_shape_}; {anew}")
+        if isinstance(self.layers, str) and self._is_auto:
+            return
+        if self._network_layers() != self.network_.layers:
+            fitted = "auto" if self._is_auto else list(self.network_.layers)
+            raise ValueError(f"layers is {self.layers!r}, the model was fitted with {fitted!r}; {anew}")
+
     def _start(self, rows, target, weights):
         """A network without training, and nothing recorded."""
         # Where a batch is all the data, double precision costs nothing, and a weight of 2 is a sample twice, to the last digits.
-        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_picture else np.float32
+        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_real_picture() else np.float32
         self._measure(rows, weights)
         self._measure_target(target, weights)
-        layers = auto_layers(self.image_shape_, self._is_picture) if isinstance(self.layers, str) else list(self.layers)
-        body = Sequential(layers, self.image_shape_, random_state=0)
-        flat = [] if len(body.output_shape) == 1 else [Flatten()]
-        self.network_ = Sequential(
-            [*layers, *flat, Linear(self.n_outputs_)], self.image_shape_, random_state=self._rng, dtype=self._dtype
-        )
+        if not isinstance(self.layers, str):
+            hints.at_last_layer(self.layers, self.n_outputs_)
+        self._is_auto = isinstance(self.layers, str)
+        self.network_ = Sequential(self._network_layers(), self.image_shape_, random_state=self._rng, dtype=self._dtype)
         self.n_layers_ = len(self.network_.layers) + 1
         self._forget()
 
@@ -116,18 +151,7 @@ class Fitting:
         with progress(epochs, bool(self.verbose)) as report:
             for epoch in range(epochs):
                 optimizer.lr = self._rate()
-                history = train(
-                    *(self.network_, images if shifts is None else shifts.draw(self._rng), target),
-                    epochs=1, batch_size=size, optimizer=optimizer, loss=self._loss, sample_weight=weights,
-                    shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
-                )  # fmt: skip
-                self.n_iter_ += 1
-                self.t_ += len(rows)
-                self.loss_ = history.loss[0]
-                if not np.isfinite(self.loss_):
-                    advice = "lower learning_rate_init, or scale X and y"
-                    raise ValueError(f"the loss became {self.loss_} in epoch {self.n_iter_}; {advice}")
-                self.loss_curve_.append(self.loss_)
+                self._epoch(images if shifts is None else shifts.draw(self._rng), target, weights, size, optimizer)
                 if epoch >= averaged_from:
                     mean.add()
                 if held is not None:
@@ -137,7 +161,25 @@ class Fitting:
                     break
         watch.restore()
         mean.take()
+        self._output(images[:FULL_BATCH])
         self._state = self.solver, optimizer.state(self.network_)
+
+    def _epoch(self, images, target, weights, batch_size, optimizer):
+        try:
+            history = train(
+                *(self.network_, images, target), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self._loss,
+                sample_weight=weights, shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
+            )  # fmt: skip
+        except DivergenceError as error:
+            # Its only epoch is one of this fit's, and its rate has a name here.
+            text = (
+                str(error).replace("epoch 0", f"epoch {self.n_iter_}", 1).replace("the learning rate", "learning_rate_init", 1)
+            )
+            raise DivergenceError(text) from None
+        self.n_iter_ += 1
+        self.t_ += len(images)
+        self.loss_ = history.loss[0]
+        self.loss_curve_.append(self.loss_)
 
     def _optimizer(self, batch_weight):
         decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
@@ -157,18 +199,34 @@ class Fitting:
     def _epochs(self):
         return self.max_iter or auto_epochs(self.image_shape_, self._is_picture)
 
+    def _is_real_picture(self):
+        return is_real_picture(self.image_shape_, self._is_picture)
+
     def _shift(self):
         """Pixels of the shifts."""
         if self.augment == "auto":
-            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_picture
-        return int(self.augment or 0)
+            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_real_picture()
+        pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
+        if pixels > max(H, W):
+            raise ValueError(f"augment={pixels} shifts images of {H}x{W} pixels out of sight")
+        return pixels
 
     def _validate(self, images, target, weights):
-        output = self.network_.predict(images, n_threads=self.n_threads)
+        output = self._output(images)
         forward = getattr(functional, f"{self._loss}_forward")
         weights = None if weights is None or not weights.any() else weights
         self.validation_loss_curve_.append(forward(output, self._scaled_target(target), sample_weight=weights)[0])
         self.validation_scores_.append(float(self._score(output, target, weights)))
+
+    def _output(self, images):
+        """The network's output; DivergenceError where finite weights overflow in it."""
+        output = self.network_.predict(images, n_threads=self.n_threads)
+        if not np.isfinite(output).all():
+            raise DivergenceError(
+                f"training diverged: the network's output is not finite after epoch {self.n_iter_ - 1}; "
+                f"lower learning_rate_init ({self.learning_rate_init:g}) or scale the data"
+            )
+        return output
 
     def _line(self, is_validated):
         line = f"loss {self.loss_:.4f}"

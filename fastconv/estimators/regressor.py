@@ -9,7 +9,7 @@ from sklearn.utils.validation import _check_sample_weight
 from ..files import ModelFileError
 from .base import ConvNet
 from .documentation import documented
-from .saving import expect
+from .saving import expect, finite
 
 
 @documented
@@ -121,25 +121,40 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
         return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
 
     def _measure_target(self, target, weights):
-        self.y_mean_ = np.average(target, axis=0, weights=weights)
-        scale = np.sqrt(np.average((target - self.y_mean_) ** 2, axis=0, weights=weights))
-        self.y_scale_ = np.where(scale > 0, scale, 1.0)
+        # Of numbers below 1, whose squares do not overflow; powers of two change no digit.
+        exponent = np.frexp(np.abs(target).max(axis=0))[1]
+        parts = np.ldexp(target, -exponent)
+        mean = np.average(parts, axis=0, weights=weights)
+        deviation = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
+        self.y_mean_, scale = np.ldexp(mean, exponent), np.ldexp(deviation, exponent)
+        # A constant's deviation is the rounding of its mean.
+        varies = (deviation > 10 * np.finfo(float).eps * abs(mean)) & (scale > np.finfo(float).tiny)
+        self.y_scale_ = np.where(varies, scale, 1.0)
 
     def _describe_target(self):
-        return {"y_mean": self.y_mean_.tolist(), "y_scale": self.y_scale_.tolist(), "is_flat": self._is_flat}
+        return {"y_mean": self.y_mean_, "y_scale": self.y_scale_, "is_flat": self._is_flat}
 
     def _restore_target(self, described):
-        self.y_mean_, self.y_scale_ = (np.array([expect(v, float) for v in described[name]]) for name in ("y_mean", "y_scale"))
+        self.y_mean_, self.y_scale_ = (np.array([finite(v) for v in described[name]]) for name in ("y_mean", "y_scale"))
         if len(self.y_mean_) != len(self.y_scale_):
             raise ModelFileError(f"{len(self.y_mean_)} means and {len(self.y_scale_)} scales of the target")
+        if not (self.y_scale_ > 0).all():
+            raise ModelFileError(f"a scale of the target of {self.y_scale_.min()}")
         self._is_flat = expect(described["is_flat"], bool)
         self.n_outputs_ = len(self.y_mean_)
 
     def _scaled_target(self, target):
-        return ((target - self.y_mean_) / self.y_scale_).astype(self._dtype)
+        with np.errstate(over="ignore"):
+            scaled = self._standardised(target).astype(self._dtype)
+        if not np.isfinite(scaled).all():
+            raise ValueError(f"y has {np.abs(target).max():g}, too far from the numbers that the model is scaled to")
+        return scaled
+
+    def _standardised(self, target):
+        return (target / 2 - self.y_mean_ / 2) / (self.y_scale_ / 2)  # halves, for differences of the largest numbers
 
     def _unscaled(self, output):
         return output.astype(np.float64) * self.y_scale_ + self.y_mean_
 
     def _score(self, output, target, weights):
-        return r2_score(target, self._unscaled(output), sample_weight=weights)
+        return r2_score(self._standardised(target), output, sample_weight=weights)  # the same in any units

@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..files import ModelFileError, build_layers, describe_layers, load_model, save_model
+from ..layers import Layer
 from .architecture import is_picture
 
 
@@ -24,8 +25,11 @@ class Saving:
         ------
         OSError
             If the file cannot be written; an older one is then as it was.
+        ValueError
+            For parameters, set since, that `fit` would refuse.
         """
         check_is_fitted(self, "network_")
+        self._check_params()  # what is saved can be loaded
         save_model(self.network_, path, self._description())
 
     @classmethod
@@ -56,7 +60,7 @@ class Saving:
             return cls._restored(net, described)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from None
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ModelFileError(f"{path}: the header does not describe a {cls.__name__}: {error!r}") from None
 
     def to_onnx(self, path):
@@ -72,10 +76,16 @@ class Saving:
         ------
         ImportError
             Without the onnx package.
+        ValueError
+            For numbers beyond those of float32, in which ONNX models compute.
         """
         from ..export import estimator_model, write_model
 
         check_is_fitted(self, "network_")
+        for name in ("mean_", "scale_", "y_mean_", "y_scale_"):
+            numbers = np.abs(getattr(self, name, 1.0))
+            if (numbers > np.finfo(np.float32).max).any() or (name.endswith("scale_") and (numbers < 1e-37).any()):
+                raise ValueError(f"{name} has {numbers.max():g}, beyond the float32 of ONNX models; fit to scaled data")
         write_model(estimator_model(self), path)
 
     def _description(self):
@@ -83,40 +93,31 @@ class Saving:
 
         A `RandomState` comes back as None.
         """
-        params = {name: _plain(value) for name, value in self.get_params(deep=False).items() if name != "layers"}
-        params["layers"] = self.layers if isinstance(self.layers, str) else describe_layers(self.layers)
-        if isinstance(self.random_state, np.random.RandomState):
-            params["random_state"] = None
-        return {
+        params = {name: _parameter(value) for name, value in self.get_params(deep=False).items()}
+        return plain({
             "class": type(self).__name__,
             "params": params,
             "mean": self.mean_,
             "scale": self.scale_,
             "n_features": self.n_features_in_,
             "is_picture": self._is_picture,
-            "feature_names": getattr(self, "feature_names_in_", np.array([])).tolist(),
+            "feature_names": getattr(self, "feature_names_in_", []),
             **self._describe_target(),
-        }
+        })  # fmt: skip
 
     @classmethod
     def _restored(cls, net, described):
-        params = dict(described["params"])
-        if not isinstance(params.get("layers", "auto"), str):
-            params["layers"] = build_layers(params["layers"])
-        if params.get("image_shape") is not None:
-            params["image_shape"] = tuple(params["image_shape"])
-        if isinstance(params.get("class_weight"), dict):
-            params["class_weight"] = dict(params["class_weight"]["items"])
-        self = cls(**params)
-        self._validate_params()
+        self = cls(**_parameters(described["params"]))
         self.network_, self.image_shape_, self._dtype = net, net.input_shape, net.dtype.type
         self.n_features_in_, self.n_layers_ = expect(described["n_features"], int), len(net.layers) + 1
-        self.mean_, self.scale_ = expect(described["mean"], float), expect(described["scale"], float)
-        self._is_picture = expect(described.get("is_picture", is_picture(net.input_shape)), bool)
-        if not 0 < self.scale_ < np.inf:
-            raise ModelFileError(f"a scale of {self.scale_}")
         if prod(net.input_shape) != self.n_features_in_:
             raise ModelFileError(f"{self.n_features_in_} features for images {net.input_shape}")
+        self._check_params()
+        self.mean_, self.scale_ = (_of_features(described[name], name, self.n_features_in_) for name in ("mean", "scale"))
+        if not np.all(self.scale_ > np.float64(0)):
+            raise ModelFileError(f"a scale of {np.min(self.scale_)}")
+        self._is_picture = expect(described.get("is_picture", is_picture(net.input_shape)), bool)
+        self._is_auto = isinstance(self.layers, str)
         if described["feature_names"]:
             self.feature_names_in_ = np.array([expect(name, str) for name in described["feature_names"]], object)
             if len(self.feature_names_in_) != self.n_features_in_:
@@ -136,12 +137,59 @@ def expect(value, kind):
     return value
 
 
-def _plain(value):
-    """A parameter as JSON; scalars of NumPy, as a grid search sets them, become Python's."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, (tuple, list)):
-        return [_plain(part) for part in value]
-    if isinstance(value, dict):  # keys are classes, not only text
-        return {"items": [[_plain(key), _plain(part)] for key, part in value.items()]}
+def finite(value):
+    """`value`, which must be a finite float."""
+    if not np.isfinite(expect(value, float)):
+        raise ModelFileError(f"{value!r} is not finite")
     return value
+
+
+def plain(value):
+    """`value` in the types that JSON has: what NumPy and grid searches make of numbers, names and lists becomes Python's.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {expect(name, str): plain(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(part) for part in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} cannot be saved, only numbers, text and lists of them")
+
+
+def _parameter(value):
+    """A parameter as its file describes it; `_parameters` reads it again."""
+    if isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, dict):  # class_weight, whose keys are classes and not only text
+        return {"items": list(value.items())}
+    if isinstance(value, (list, tuple)) and all(isinstance(part, Layer) for part in value):
+        return describe_layers(value)
+    return value
+
+
+def _parameters(described):
+    """What `_parameter` described, by name."""
+    params = dict(described)
+    if not isinstance(params.get("layers", "auto"), str):
+        params["layers"] = build_layers(params["layers"])
+    if params.get("image_shape") is not None:
+        params["image_shape"] = tuple(params["image_shape"])
+    if isinstance(params.get("class_weight"), dict):
+        params["class_weight"] = dict(params["class_weight"]["items"])
+    return params
+
+
+def _of_features(value, name, n_features):
+    """One finite number, or an array of one for each feature."""
+    if not isinstance(value, list):
+        return finite(value)
+    if len(value) != n_features:
+        raise ModelFileError(f"{name} has {len(value)} numbers for {n_features} features")
+    return np.array([finite(number) for number in value])
