@@ -9,6 +9,8 @@ from string import Template
 
 from .. import __version__
 from ..files import write_whole
+from ..layers import Dropout
+from .equations import dropout_scale
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
@@ -55,6 +57,8 @@ def _layer(layer, shape):
     described = {"type": type(layer).__name__}
     if hasattr(layer, "window"):
         described["window"] = {name: int(value) for name, value in layer.window(shape)._asdict().items()}
+    if isinstance(layer, Dropout):
+        described["scale"] = dropout_scale(layer)
     return described | {name: getattr(layer, name) for name in ("groups", "p") if hasattr(layer, name)}
 
 
