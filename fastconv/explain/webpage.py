@@ -15,8 +15,8 @@ from .equations import dropout_scale
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
 
-SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "input.js")
-"""Equations; the terms of a sum; arrays and their recomputation; steps; arrays as grids; a number's account; the stage; pointer and keys."""
+SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "copy.js", "input.js")
+"""Equations; the terms of a sum; arrays, computed anew; steps; arrays as grids; a number's account; the stage; copying; pointer and keys."""
 
 
 def write_page(trace, path):
