@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, explain
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, explain, tiny_net
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -34,6 +34,7 @@ def open_page(browser, tmp_path):
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.on("request", lambda request: page.errors.append(request.url) if not request.url.startswith("file:") else None)
         page.goto((tmp_path / "page.html").as_uri())
+        page.evaluate(GLOBALS)
         pages.append(page)
         return page
 
@@ -41,6 +42,9 @@ def open_page(browser, tmp_path):
     for page in pages:
         assert page.errors == []
         page.close()
+
+
+GLOBALS = "() => Object.assign(window, document.querySelector('.fastconv').fastconv)"
 
 
 def networks():
@@ -56,6 +60,14 @@ def networks():
     yield "binary", explain.trace(net, x, yes_or_no, loss="binary_cross_entropy_with_logits")
     single = Sequential([Conv2d(2, 2), ReLU(), Flatten(), Linear(2)], (1, 4, 4), random_state=0)
     yield "float32", explain.trace(single, rng.random((1, 1, 4, 4)), [1])
+    # Logits that a plain exponential does not survive, through a Dropout that keeps everything.
+    logits = np.array([[800.0, -800.0, 0.0, 1.0, -1.0, 88.8, -104.0, 750.0], [-800.0, 800.0, 800.0, 0.5, -0.5, 1e5, -1e5, 0.0]])
+    for dtype in ("float32", "float64"):
+        direct = Sequential([Dropout(0.0), Flatten()], (1, 1, 8), dtype=dtype)
+        x, rng = logits.reshape(2, 1, 1, 8).astype(dtype), np.random.default_rng(2)
+        yield f"softmax at 800, {dtype}", explain.trace(direct, x, [1, 0], rng=rng)
+        yes_or_no = np.tile([0.0, 1.0, 0.3, 1.0], (2, 2))
+        yield f"binary at 800, {dtype}", explain.trace(direct, x, yes_or_no, loss="binary_cross_entropy_with_logits", rng=rng)
 
 
 SUMS = """() => {
@@ -103,7 +115,7 @@ def test_a_changed_number_recomputes_everything(open_page, entry, value):
     name, index = trace.parse(entry)
     at = int(np.ravel_multi_index(index, trace[name].shape))
     if name != "input":
-        page.click('#steps button:has-text("Convolution")')
+        page.click('.steps button:has-text("Convolution")')
     page.dblclick(f'td[data-name="{name}"][data-at="{at}"]')
     page.keyboard.type(str(value))
     page.keyboard.press("Enter")
@@ -111,8 +123,8 @@ def test_a_changed_number_recomputes_everything(open_page, entry, value):
     again = explain.trace(net, x, labels)
     for tensor, values in page.evaluate(VALUES).items():
         np.testing.assert_allclose(values, np.ravel(again[tensor]), rtol=1e-6, atol=1e-9, err_msg=tensor)
-    assert f"loss {float(again['loss']):.4g}"[:9] in page.inner_text("#loss")
-    page.click("#reset")
+    assert f"loss {float(again['loss']):.4g}"[:9] in page.inner_text(".loss")
+    page.click(".reset")
     for tensor, values in page.evaluate(VALUES).items():
         np.testing.assert_allclose(values, np.ravel(trace[tensor]), rtol=1e-6, atol=1e-9, err_msg=tensor)
 
@@ -120,8 +132,8 @@ def test_a_changed_number_recomputes_everything(open_page, entry, value):
 def test_it_is_walked_by_keyboard_alone(open_page):
     page = open_page(explain.trace(*explain.integer_example()))
     page.keyboard.press("n")
-    assert page.inner_text("#stage h2").startswith("Convolution")
-    page.evaluate("() => document.querySelector('#stage').focus()")
+    assert page.inner_text(".stage h2").startswith("Convolution")
+    page.evaluate("() => document.querySelector('.stage').focus()")
     seen = set()
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -131,7 +143,7 @@ def test_it_is_walked_by_keyboard_alone(open_page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("() => document.activeElement.dataset.at") == "5"
-    assert "0.out[0,0,1,1]" in page.inner_text("#account h2") and "0.out[0,0,1,1]" in page.inner_text("#spoken")
+    assert "0.out[0,0,1,1]" in page.inner_text(".account h2") and "0.out[0,0,1,1]" in page.inner_text(".spoken")
     lit = page.evaluate("() => Array.from(document.querySelectorAll('td.lit'), (td) => `${td.dataset.name} ${td.dataset.at}`)")
     assert set(lit) == {
         "0.weight 0",
@@ -144,12 +156,12 @@ def test_it_is_walked_by_keyboard_alone(open_page):
         "input 11",
         "input 12",
     }
-    page.focus("#account .source")
+    page.focus(".account .source")
     page.keyboard.press("Enter")  # to where the factor comes from
     assert page.evaluate("() => document.activeElement.dataset.name") == "0.weight"
 
 
-ACCOUNT = "() => document.querySelector('#account h2').textContent"
+ACCOUNT = "() => document.querySelector('.account h2').textContent"
 FOCUS = "() => [document.activeElement.tagName, document.activeElement.textContent, document.activeElement.getAttribute('aria-label')]"
 
 
@@ -164,10 +176,10 @@ def test_a_clicked_number_stays_and_a_pointed_one_is_shown_meanwhile(open_page):
     page.mouse.click(*at_centre(page, "0.out", 0))
     page.mouse.move(*at_centre(page, "0.out", 6), steps=4)
     assert "0.out[0,0,1,2]" in page.evaluate(ACCOUNT)
-    box = page.locator("#account").bounding_box()
+    box = page.locator(".account").bounding_box()
     page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the account
     assert "0.out[0,0,0,0]" in page.evaluate(ACCOUNT)
-    page.hover("#account .term >> nth=1")
+    page.hover(".account .term >> nth=1")
     assert set(page.evaluate("() => Array.from(document.querySelectorAll('td.met'), (td) => td.dataset.name)")) == {
         "0.weight",
         "input",
@@ -188,14 +200,14 @@ def test_focus_is_never_lost_and_steps_are_spoken(open_page):
     page = open_page(explain.trace(*explain.integer_example(samples=2)))
     page.focus('[data-step="12"]')
     page.keyboard.press("Enter")
-    assert page.evaluate(FOCUS)[1] == "ReLU" and page.inner_text("#spoken") == "ReLU, backward, step 13 of 14"
+    assert page.evaluate(FOCUS)[1] == "ReLU" and page.inner_text(".spoken") == "ReLU, backward, step 13 of 14"
     page.focus('[data-move="1"]')
     page.keyboard.press("Enter")
-    assert page.evaluate(FOCUS)[2] == "Next step" and "Convolution, backward" in page.inner_text("#spoken")
+    assert page.evaluate(FOCUS)[2] == "Next step" and "Convolution, backward" in page.inner_text(".spoken")
     page.focus('td[data-name="d input"][data-at="6"]')
     page.focus('[data-reading="correlation"]')
     page.keyboard.press("Enter")
-    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text("#account")
+    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text(".account")
     page.focus('td[data-name="d 0.weight"]')
     page.keyboard.press("p")
     assert page.evaluate(FOCUS)[0] == "H2"
@@ -204,13 +216,13 @@ def test_focus_is_never_lost_and_steps_are_spoken(open_page):
     page.keyboard.press("Enter")
     page.keyboard.type("nonsense")
     page.keyboard.press("Enter")
-    assert page.evaluate(FOCUS)[0] == "TD" and "not a number" in page.inner_text("#spoken")
+    assert page.evaluate(FOCUS)[0] == "TD" and "not a number" in page.inner_text(".spoken")
     page.keyboard.press("Enter")
     page.keyboard.type("3")
     page.click('[data-move="-1"]')  # takes the number, and moves
-    assert page.inner_text("#stage h2").startswith("ReLU") and page.evaluate("() => trace.arrays['0.weight'].data[0]") == 3
-    page.click("#reset")
-    assert page.evaluate(FOCUS)[0] == "H2" and page.inner_text("#spoken").startswith("as it was; loss")
+    assert page.inner_text(".stage h2").startswith("ReLU") and page.evaluate("() => trace.arrays['0.weight'].data[0]") == 3
+    page.click(".reset")
+    assert page.evaluate(FOCUS)[0] == "H2" and page.inner_text(".spoken").startswith("as it was; loss")
 
 
 def test_numbers_too_large_for_the_type_are_refused_and_shut_gates_stop_infinity(open_page):
@@ -220,7 +232,7 @@ def test_numbers_too_large_for_the_type_are_refused_and_shut_gates_stop_infinity
     page.dblclick('td[data-name="input"][data-at="0"]')
     page.keyboard.type("1e39")
     page.keyboard.press("Enter")
-    assert "not a number that fits" in page.inner_text("#spoken") and page.evaluate("() => trace.arrays.input.data[0]") == 1
+    assert "not a number that fits" in page.inner_text(".spoken") and page.evaluate("() => trace.arrays.input.data[0]") == 1
     assert page.evaluate(
         "() => { trace.arrays['d 2.out'].data.fill(Infinity); return termsOf(trace, trace.arrays['d 1.out'], 3).map(termValue); }"
     ) == [0]
@@ -234,10 +246,10 @@ def test_inside_another_page_it_does_not_scroll_that_and_takes_its_theme(open_pa
     page.goto((tmp_path / "outer.html").as_uri())
     frame = page.frames[1]
     frame.wait_for_selector("td.chosen")
-    frame.evaluate("() => goTo(9)")
+    frame.evaluate("() => document.querySelector('.fastconv').fastconv.goTo(9)")
     assert page.evaluate("() => scrollY") == 0
     page.evaluate("() => frames[0].postMessage({ theme: 'dark' }, '*')")
-    frame.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+    frame.wait_for_function("() => document.querySelector('.fastconv').dataset.theme === 'dark'")
 
 
 @pytest.mark.parametrize("size", [(1366, 768), (896, 736)], ids=["laptop", "frame"])
@@ -260,7 +272,7 @@ def test_every_step_has_its_grids_named_for_a_screen_reader(open_page):
         page.evaluate("(step) => goTo(step)", step)
         problems = page.evaluate("""() => {
           const wrong = [];
-          for (const grid of document.querySelectorAll("#stage table")) {
+          for (const grid of document.querySelectorAll(".stage table")) {
             if (grid.getAttribute("role") !== "grid" || !grid.getAttribute("aria-label")) wrong.push("grid");
             if (grid.querySelectorAll('td[tabindex="0"]').length !== 1) wrong.push("tab stops");
             for (const td of grid.querySelectorAll("td")) if (!td.getAttribute("aria-label").includes(td.dataset.name)) wrong.push("cell");
@@ -274,7 +286,7 @@ CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = (c) => c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((s, v, k) => s + v * [0.2126, 0.7152, 0.0722][k], 0);
   const over = (top, below) => { const a = top[3] ?? 1; return top.slice(0, 3).map((v, k) => a * v + (1 - a) * below[k]); };
-  const ground = rgb(getComputedStyle(document.querySelector("#stage")).backgroundColor);
+  const ground = rgb(getComputedStyle(document.querySelector(".stage")).backgroundColor);
   let worst = 99;
   for (const td of document.querySelectorAll("td, .words, .detail, h3 code")) {
     const style = getComputedStyle(td);
@@ -300,12 +312,164 @@ def test_it_fits_and_can_be_read(open_page, scheme, size):
             page.screenshot(path=os.path.join(folder, f"{scheme}-{size[0]}-{step}.png"))
 
 
+def wide_numbers():
+    rng = np.random.default_rng(0)
+    yield "whole", explain.trace(*explain.integer_example(samples=3))
+    net = tiny_net(3, random_state=0)
+    yield "tiny", explain.trace(net, rng.normal(size=(3, 1, 5, 5)), [0, 1, 2])
+    layers = [Conv2d(2, 3, padding=1), ReLU(), MaxPool2d(2), Dropout(0.3), Flatten(), Linear(10)]
+    net = Sequential(layers, (1, 8, 8), random_state=0, dtype="float64")
+    x, targets = rng.normal(size=(2, 1, 8, 8)), rng.normal(size=(2, 10)) * 1e-7
+    yield "maps", explain.trace(net, x, targets, loss="mse", rng=rng)
+
+
+CUT = """() => {
+  const wrong = [];
+  const planes = document.querySelectorAll(".plane");
+  for (const plane of planes) {
+    const view = plane.getBoundingClientRect();
+    for (const td of plane.querySelectorAll("td")) {
+      const [cell, number] = [td, td.querySelector(".number")].map((element) => element.getBoundingClientRect());
+      const head = td.parentElement.querySelector("th")?.getBoundingClientRect().right ?? view.left;
+      const shown = number.right > head + 0.5 && number.left < view.right - 0.5;
+      const start = cell.left + (td.matches(".won") ? 10 : 2); // after the border and the dot
+      const says = (fault) => wrong.push(`${fault}: ${td.dataset.name} ${td.dataset.at} ${td.textContent}`);
+      if (number.left < start || number.right > cell.right - 2 || number.top < cell.top || number.bottom > cell.bottom) says("outside of its cell");
+      if (shown && (number.left < head - 0.5 || number.right > view.right + 0.5)) says("cut");
+    }
+    if (plane.matches(".scrolls") !== plane.scrollWidth > plane.clientWidth) wrong.push("a line where nothing goes on, or none where it does");
+  }
+  for (const part of ["account", "stage"]) {
+    const { scrollWidth, clientWidth } = document.querySelector(`.${part}`);
+    if (scrollWidth > clientWidth) wrong.push(`${part} ${scrollWidth} > ${clientWidth}`);
+  }
+  if (document.documentElement.scrollWidth > innerWidth) wrong.push("the page");
+  return { wrong: wrong.slice(0, 5), scrolled: document.querySelectorAll(".stage .scrolls").length };
+}"""
+SCROLL = """async (share) => {
+  for (const plane of document.querySelectorAll(".plane")) plane.scrollLeft = share * plane.scrollWidth;
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
+
+@pytest.mark.parametrize("name, trace", list(wide_numbers()), ids=lambda value: value if isinstance(value, str) else "")
+def test_no_number_is_cut_off_or_under_a_winners_dot(open_page, name, trace):
+    page = open_page(trace)
+    for width in (1920, 1366, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for step in range(page.evaluate("() => steps.length")):
+            page.evaluate("(step) => goTo(step)", step)
+            found = page.evaluate(CUT)
+            assert found["wrong"] == [], (width, step)
+            # Maps of 5x5 and 8x8 are seen whole; longer rows, and wide maps on a phone, are scrolled by whole cells.
+            assert found["scrolled"] == 0 or width == 390 or name not in ("whole", "tiny")
+            for share in (0.3, 1) if found["scrolled"] else ():
+                page.evaluate(SCROLL, share)
+                assert page.evaluate(CUT)["wrong"] == [], (width, step, share)
+
+
+COPY = """() => {
+  const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+  document.activeElement.dispatchEvent(event);
+  return event.defaultPrevented ? event.clipboardData.getData("text/plain") : null;
+}"""
+SELECT = """([from, start, to, end]) => {
+  const text = (found) => document.querySelector(found).firstChild;
+  getSelection().setBaseAndExtent(text(from), start, text(to), end);
+}"""
+
+
+def test_copied_numbers_have_all_their_digits_and_a_plain_minus(open_page):
+    rng = np.random.default_rng(0)
+    net = tiny_net(3, random_state=0, dtype="float64")
+    trace = explain.trace(net, -rng.random((1, 1, 5, 5)) * 1e-3, [1])
+    page = open_page(trace)
+    cell = '.stage td[data-name="input"][data-at="{}"] .number'
+    assert "−" in page.inner_text(cell.format(0)) and page.evaluate(COPY) is None  # nothing is selected, nothing focused
+    page.focus('td[data-name="input"][data-at="7"]')
+    assert float(page.evaluate(COPY)) == trace["input"].ravel()[7]
+    page.evaluate(SELECT, [cell.format(1), 2, cell.format(13), 1])  # from inside of a number to inside of another
+    rows = [line.split("\t") for line in page.evaluate(COPY).splitlines()]
+    assert [len(row) for row in rows] == [4, 5, 4]
+    assert [float(number) for row in rows for number in row] == trace["input"].ravel()[1:14].tolist()
+    page.evaluate(SELECT, [cell.format(3), 1, cell.format(3), 3])
+    assert float(page.evaluate(COPY)) == trace["input"].ravel()[3]
+    page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.account')); }")
+    account = page.evaluate(COPY)
+    assert "−" not in account and all(repr(value) in account for value in trace["0.weight"][0].ravel().tolist())
+    page.evaluate("() => { goTo(0); getSelection().removeAllRanges(); }")
+    page.dblclick('td[data-name="input"][data-at="0"]')
+    assert page.evaluate(COPY) is None  # what is typed is the browser's
+    page.keyboard.press("Escape")
+
+
+OUTSIDE = """() => ["body", "h1", "td"].map((found) => {
+  const style = getComputedStyle(document.querySelector(found));
+  return ["font", "color", "backgroundColor", "margin", "padding", "border", "textAlign", "whiteSpace", "position", "boxSizing"].map((name) => style[name]);
+})"""
+
+
+def test_two_pages_in_one_document_do_not_know_of_each_other(browser, tmp_path):
+    traces = [explain.trace(*explain.integer_example(classes, samples=2)) for classes in (3, 4)]
+    bodies = []
+    for trace in traces:
+        trace.to_html(tmp_path / "one.html")
+        bodies.append((tmp_path / "one.html").read_text().split("<body>")[1].split("</body>")[0])
+    outside = '<h1 id="own">Own</h1><table><tr><td>1</td></tr></table><textarea></textarea><button data-step="3">mine</button>'
+    (tmp_path / "two.html").write_text(f"<!doctype html><title>Two</title>{outside}{bodies[0]}<p>and</p>{bodies[1]}")
+    page = browser.new_page(viewport={"width": 1366, "height": 900})
+    errors = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_content(f"<!doctype html><title>Two</title>{outside}")
+    before = page.evaluate(OUTSIDE)
+    page.goto((tmp_path / "two.html").as_uri())
+    assert page.evaluate(OUTSIDE) == before
+    shown = "() => [...document.querySelectorAll('.fastconv')].map((root) => root.querySelector('.stage h2').firstChild.data.trim())"
+    assert page.evaluate(shown) == ["Input", "Input"]
+    assert page.evaluate("() => document.querySelectorAll('[id]').length") == 1
+    sizes = "() => [...document.querySelectorAll('.fastconv')].map((root) => root.fastconv.trace.logits.data.length)"
+    assert page.evaluate(sizes) == [6, 8]
+    page.click("text=mine")
+    page.keyboard.press("n")  # whose?
+    page.focus("textarea")
+    page.keyboard.press("n")
+    assert page.evaluate(shown) == ["Input", "Input"]
+    first, second = page.locator(".fastconv").nth(0), page.locator(".fastconv").nth(1)
+    second.locator('[data-step="1"]').click()
+    page.keyboard.press("n")
+    assert page.evaluate(shown) == ["Input", "ReLU"]
+    second.locator('[data-move="-1"]').click()
+    second.locator('td[data-name="0.weight"]').first.dblclick()
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    values = "() => [...document.querySelectorAll('.fastconv')].map((root) => root.fastconv.trace.arrays['0.weight'].data[0])"
+    assert page.evaluate(values) == [traces[0]["0.weight"].flat[0], 7]
+    first.locator(".theme").click()
+    assert page.evaluate("() => [...document.querySelectorAll('.fastconv')].map((root) => root.dataset.theme)") == [
+        "dark",
+        "light",
+    ]
+    first.locator("select").select_option("1")
+    assert page.evaluate("() => [...document.querySelectorAll('.fastconv')].map((root) => root.fastconv.state.sample)") == [
+        1,
+        0,
+    ]
+    for root, trace in ((first, traces[0]), (second, traces[1])):
+        root.locator('td[data-name="input"], td[data-name="0.bias"]').first.focus()
+        name = page.evaluate("() => document.activeElement.dataset.name")
+        at = int(page.evaluate("() => document.activeElement.dataset.at"))
+        assert float(page.evaluate(COPY)) == trace[name].flat[at]
+    assert errors == []
+    page.close()
+
+
 def test_larger_networks_are_read_only_and_giants_refused(open_page, tmp_path):
     net = Sequential([Conv2d(4, 3), ReLU(), Flatten(), Linear(3)], (1, 16, 16), random_state=0)
     trace = explain.trace(net, np.random.default_rng(0).random((2, 1, 16, 16)), [0, 1])
     page = open_page(trace)
-    assert page.locator("td.editable").count() == 0 and "fixed" in page.inner_text("#edits")
-    page.select_option("#samples select", "1")
+    assert page.locator("td.editable").count() == 0 and "fixed" in page.inner_text(".edits")
+    page.select_option(".samples select", "1")
     assert page.locator('td[data-name="input"]').first.get_attribute("data-at") == "256"
     giant = Sequential([Flatten(), Linear(900)], (1, 16, 16), random_state=0)
     with pytest.raises(ValueError, match=r"would hold [\d,]+ numbers, at most 200,000 .*fewer samples"):

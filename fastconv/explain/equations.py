@@ -99,8 +99,13 @@ def _relu(trace, index, layer, at):
     }
 
 
+def dropout_scale(layer):
+    """The name of the constant that makes up for what is dropped."""
+    return f"1/(1-{layer.p})"
+
+
 def _dropout(trace, index, layer, at):
-    factor = f" * $i.kept[{at}] * 1/(1-{layer.p})" if f"{index}.kept" in trace else ""
+    factor = f" * $i.kept[{at}] * {dropout_scale(layer)}" if f"{index}.kept" in trace else ""
     return {
         f"{index}.kept": f"$i.kept[{at}] = 1 with probability {1 - layer.p:g}, else 0",
         f"{index}.out": f"$y[{at}] = $x[{at}]{factor}",
@@ -154,11 +159,12 @@ _LOSSES = {
         "loss": "loss = sum over n of losses[n] * 1/N",
     },
     "binary_cross_entropy_with_logits": {
-        "exponentials": "exponentials[n,k] = exp($y[n,k])",
+        "shifted": "shifted[n,k] = -|$y[n,k]|",
+        "exponentials": "exponentials[n,k] = exp(shifted[n,k])",
         "sums": "sums[n,k] = 1 + exponentials[n,k]",
-        "probabilities": "probabilities[n,k] = exponentials[n,k] * 1/sums[n,k]",
+        "probabilities": "probabilities[n,k] = exponentials[n,k] * 1/sums[n,k], but 1/sums[n,k] where $y[n,k] > 0",
         "target": "target[n,k] is given",
-        "losses": "losses[n,k] = log(sums[n,k]) - target[n,k] * $y[n,k]",
+        "losses": "losses[n,k] = log(1 + exponentials[n,k]) + max($y[n,k], 0) - target[n,k] * $y[n,k]",
         "loss": "loss = sum over n,k of losses[n,k] * 1/(N*K)",
     },
     "mse": {
@@ -185,7 +191,7 @@ _TOKEN = re.compile(
     r"(?P<d>\bd )?(?P<entry>(?:(?P<layer>\d+)\.(?P<own>[a-z]+)|(?P<plain>input|loss(?:es)?|shifted|exponentials|sums"
     r"|probabilities|onehot|error|target))(?:\[(?P<index>[^\]]*)\])?)"
     r"|(?P<over>(?P<what>sum|max) over (?P<letters>[a-z](?:,[a-z])*)(?P<rest>[^,]*?(?:,[a-z])*) of )"
-    r"|(?P<words>\b(?!sum|max)[a-z]{2,}\b(?: a\b| \b(?!sum|max)[a-z]{2,}\b)*)|(?P<divided> \* 1/)|(?P<times> ?\* ?)"
+    r"|(?P<larger>max(?=\())|(?P<words>\b(?!sum|max)[a-z]{2,}\b(?: a\b| \b(?!sum|max)[a-z]{2,}\b)*)|(?P<divided> \* 1/)|(?P<times> ?\* ?)"
 )
 
 
@@ -208,6 +214,8 @@ def _latex_token(match):
     if match["over"]:
         rest = rf"\ \text{{{match['rest'].strip()}}}" if match["rest"].strip() else ""
         return rf"\{match['what']}_{{{match['letters']}{rest}}} "
+    if match["larger"]:
+        return r"\max"
     if match["words"]:
         word = match["words"]
         return rf"\{word}" if word in ("exp", "log") else rf"\text{{ {word} }}"

@@ -1,8 +1,11 @@
 """What `Trace.why` hands over: the terms of one number, and for a pool the windows that had a say in it."""
 
+import re
 from dataclasses import dataclass, field
-from math import fsum, prod
+from math import fsum, isfinite, prod
 from typing import NamedTuple
+
+_GATE = re.compile(r"lost|\d+\.(open|kept)\[.*\]")
 
 
 class Term(NamedTuple):
@@ -21,8 +24,11 @@ class Term(NamedTuple):
 
     @property
     def value(self):
-        """The product of the factors."""
-        return prod(self.factors)
+        """The product of the factors. A gate that is shut stops infinity, too."""
+        product = prod(self.factors)
+        if not isfinite(product) and any(f == 0 and _GATE.fullmatch(source) for f, source in zip(self.factors, self.sources)):
+            return 0.0
+        return product
 
     def __str__(self):
         pairs = [(source, number(factor)) for source, factor in zip(self.sources, self.factors)]
@@ -88,16 +94,24 @@ class Ledger:
     @property
     def total(self):
         """The sum of the terms: `value`, to rounding."""
-        return fsum(term.value for term in self.terms)
+        return total(self.terms)
 
     def __str__(self):
         lines = [f"{self.entry} = {number(self.value)}", f"  {self.equation}"]
         for name, terms in (self.readings or {"": self.terms}).items():
             lines += [f"  read as {name}:"] if name else []
             lines += [f"  {position}.  {term}" for position, term in enumerate(terms, 1)]
-            total = fsum(term.value for term in terms)
-            lines.append(f"  sum of {len(terms)} term{'s' if len(terms) != 1 else ''}: {number(total)}")
+            lines.append(f"  sum of {len(terms)} term{'s' if len(terms) != 1 else ''}: {number(total(terms))}")
         return "\n".join([*lines, *(f"  {line}" for line in (*self.looks, *self.notes))])
+
+
+def total(terms):
+    """The sum of terms: exact, or infinite or NaN where it is so."""
+    values = [term.value for term in terms]
+    try:
+        return fsum(values)
+    except (OverflowError, ValueError):  # of too large numbers, and of infinities of both signs
+        return sum(values)
 
 
 def number(value):

@@ -5,12 +5,14 @@ the input, ``_weight`` and ``_bias`` for those of the parameters' gradients. The
 under those sources, so a source cannot disagree with its factor.
 """
 
+from math import isfinite, isinf
 from typing import NamedTuple
 
 import numpy as np
 
 from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
-from .ledger import Ledger, Look, Term
+from .equations import dropout_scale
+from .ledger import Ledger, Look, Term, total
 
 
 class Place(NamedTuple):
@@ -59,6 +61,9 @@ def account(trace, name, index):
     first = next(iter(terms.values()))
     value = float(trace[name][index])
     equation = trace.equations[name].text
+    if isinf(value) and isfinite(total(first)):
+        limits = np.finfo(trace[name].dtype)
+        notes.append(f"the sum does not fit into {limits.dtype}, whose largest number is {limits.max:.3g}")
     return Ledger(entry(name, *index), value, equation, first, terms if len(terms) > 1 else {}, tuple(looks), tuple(notes))
 
 
@@ -251,7 +256,7 @@ def _dropout_dx(place, *index):
 def _dropped(place, name, index):
     if place.own("kept") not in place.trace:
         return [entry(name, *index)]
-    return [entry(name, *index), entry(place.own("kept"), *index), f"1/(1-{place.layer.p})"]
+    return [entry(name, *index), entry(place.own("kept"), *index), dropout_scale(place.layer)]
 
 
 # --- the fully connected end ---
@@ -302,6 +307,22 @@ def _losses(trace, n):
     return [[f"log({entry('sums', n)})"], ["-1", entry("shifted", n, label)]]
 
 
+def _below_0(trace, *at):
+    logit = entry(_logits(trace), *at)
+    return [["-1", logit] if trace[_logits(trace)][at] > 0 else [logit]]
+
+
+def _yes(trace, *at):
+    share = f"1/{entry('sums', *at)}"
+    return [[share] if trace[_logits(trace)][at] > 0 else [entry("exponentials", *at), share]]
+
+
+def _binary_losses(trace, *at):
+    logit = entry(_logits(trace), *at)
+    larger = [[logit]] if trace[_logits(trace)][at] > 0 else []
+    return [[f"log1p({entry('exponentials', *at)})"], *larger, ["-1", entry("target", *at), logit]]
+
+
 def _mean(trace, name, share):
     return [[entry(name, *index), share] for index in np.ndindex(trace[name].shape)]
 
@@ -316,13 +337,11 @@ _LOSS = {
         "loss": lambda trace: _mean(trace, "losses", "1/N"),
     },
     "binary_cross_entropy_with_logits": {
-        "exponentials": lambda trace, *at: [[f"exp({entry(_logits(trace), *at)})"]],
+        "shifted": _below_0,
+        "exponentials": lambda trace, *at: [[f"exp({entry('shifted', *at)})"]],
         "sums": lambda trace, *at: [["1"], [entry("exponentials", *at)]],
-        "probabilities": lambda trace, *at: [[entry("exponentials", *at), f"1/{entry('sums', *at)}"]],
-        "losses": lambda trace, *at: [
-            [f"log({entry('sums', *at)})"],
-            ["-1", entry("target", *at), entry(_logits(trace), *at)],
-        ],
+        "probabilities": _yes,
+        "losses": _binary_losses,
         "loss": lambda trace: _mean(trace, "losses", "1/(N*K)"),
     },
     "mse": {

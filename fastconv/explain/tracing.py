@@ -51,13 +51,13 @@ def trace(net, x, labels, *, loss="cross_entropy", rng=None):
     """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
-    # Copies: training the network further must not change what was traced.
-    x = np.array(as_float(x, "x"), net.dtype)
+    x = _copied(x, "x", net)
     if len(x) == 0:
         raise ValueError(f"x has shape {x.shape}, expected at least one sample to trace")
-    arrays, caches = _forward(net, x, rng)
     losses = {"cross_entropy": _cross_entropy, "mse": _mse, "binary_cross_entropy_with_logits": _binary_cross_entropy}
-    gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses[loss](arrays, net, labels))}
+    with np.errstate(all="ignore"):
+        arrays, caches = _forward(net, x, rng)
+        gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses[loss](arrays, net, labels))}
     return Trace(net, loss, {**arrays, **gradients}, caches)
 
 
@@ -148,7 +148,7 @@ class Trace:
         Parameters
         ----------
         source : str
-            An entry ("input[0,0,2,3]"), a constant's name ("1/N"), or exp, log or 1/ of an entry ("log(sums[0])").
+            An entry ("input[0,0,2,3]"), a constant's name ("1/N"), or exp, log, log1p or 1/ of an entry ("log(sums[0])").
 
         Returns
         -------
@@ -197,6 +197,7 @@ class Trace:
         ----------
         path : str or path
             Of the .html file. With up to 5,000 numbers on it the page computes everything anew when a pixel or a weight is changed.
+            What stands in its body works in any other document, too, more than once.
 
         Raises
         ------
@@ -210,7 +211,17 @@ class Trace:
         write_page(self, path)
 
 
-_FUNCTIONS = {"exp(": np.exp, "log(": np.log, "1/": np.reciprocal}
+_FUNCTIONS = {"exp(": np.exp, "log(": np.log, "log1p(": np.log1p, "1/": np.reciprocal}
+
+
+def _copied(array, name, net):
+    """A copy in the network's precision: training the network further must not change what was traced."""
+    given = as_float(array, name)
+    with np.errstate(over="ignore"):
+        copy = np.array(given, net.dtype)
+    if (np.isinf(copy) & np.isfinite(given)).any():
+        raise ValueError(f"{name} holds {abs(given).max():.3g}, too large for the network's {net.dtype}; scale it")
+    return copy
 
 
 def _forward(net, x, rng):
@@ -257,7 +268,7 @@ def _cross_entropy(arrays, net, labels):
 def _mse(arrays, net, target):
     """Adds target, error and loss to `arrays`; -> the gradient to the last output"""
     y = arrays[f"{len(net.layers) - 1}.out"]
-    target = np.array(as_float(target, "target"), net.dtype)
+    target = _copied(target, "target", net)
     loss, cache = functional.mse_forward(y, target)
     arrays |= {"target": target.reshape(y.shape), "error": cache.error, "loss": np.array(loss, net.dtype)}
     return functional.mse_backward(cache)
@@ -266,16 +277,18 @@ def _mse(arrays, net, target):
 def _binary_cross_entropy(arrays, net, target):
     """Adds what lies between logits and loss to `arrays`; -> the gradient to the logits
 
-    A yes or no is a softmax over the logit and 0.
+    A yes or no is a softmax over the logit and 0; shifted is the smaller of the two less the larger.
     """
-    logits, target = arrays[f"{len(net.layers) - 1}.out"], np.array(as_float(target, "target"), net.dtype)
+    logits, target = arrays[f"{len(net.layers) - 1}.out"], _copied(target, "target", net)
     loss, cache = functional.binary_cross_entropy_with_logits_forward(logits, target)
     target = target.reshape(logits.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
-        exponentials = np.exp(logits)
-        losses = np.log1p(exponentials) - target * logits
-    arrays |= {"exponentials": exponentials, "sums": 1 + exponentials, "probabilities": cache.error + target, "target": target,
-               "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
+    shifted = -abs(logits)
+    exponentials = np.exp(shifted)
+    sums = 1 + exponentials
+    probabilities = np.where(logits > 0, 1, exponentials) / sums
+    losses = np.log1p(exponentials) + np.maximum(logits, 0) - target * logits
+    arrays |= {"shifted": shifted, "exponentials": exponentials, "sums": sums, "probabilities": probabilities,
+               "target": target, "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
     return functional.binary_cross_entropy_with_logits_backward(cache)
 
 
@@ -300,5 +313,5 @@ def _constants(trace):
             window = layer.window(shape)
             constants[f"1/{window.KH * window.KW}"] = 1 / (window.KH * window.KW)
         if isinstance(layer, Dropout) and cache is not None:
-            constants[f"1/(1-{layer.p})"] = float(cache.scale)
+            constants[equations.dropout_scale(layer)] = float(cache.scale)
     return constants

@@ -8,13 +8,15 @@ from pathlib import Path
 from string import Template
 
 from .. import __version__
+from ..layers import Dropout
 from ..writing import write_whole
+from .equations import dropout_scale
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
 
-SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "input.js")
-"""Equations; the terms of a sum; arrays and their recomputation; steps; arrays as grids; a number's account; the stage; pointer and keys."""
+SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "copy.js", "input.js")
+"""Equations; the terms of a sum; arrays, computed anew; steps; arrays as grids; a number's account; the stage; copying; pointer and keys."""
 
 
 def write_page(trace, path):
@@ -55,6 +57,8 @@ def _layer(layer, shape):
     described = {"type": type(layer).__name__}
     if hasattr(layer, "window"):
         described["window"] = {name: int(value) for name, value in layer.window(shape)._asdict().items()}
+    if isinstance(layer, Dropout):
+        described["scale"] = dropout_scale(layer)
     return described | {name: getattr(layer, name) for name in ("groups", "p") if hasattr(layer, name)}
 
 

@@ -29,7 +29,7 @@ function drawAccount() {
   const equation = isGiven(tensor) ? "" : `<div class="equation">${mathHtml(tensor.latex)}</div>`;
   const tabs = readings.length > 1 ? `<div class="readings" role="group" aria-label="Two readings of the same sum">${readings.map((name) => `<button type="button" data-reading="${name}" aria-pressed="${name === reading}">${READINGS[name]}</button>`).join("")}</div>` : "";
   redraw(find("account"), `<p class="detail">${escapeHtml(plainName(trace, tensor))}</p>
-    <h2 class="entry" tabindex="-1">${escapeHtml(entryName(tensor, at))} = <span class="number">${show(tensor.data[at], 6)}</span></h2>
+    <h2 class="entry" tabindex="-1">${escapeHtml(entryName(tensor, at))} = ${numberHtml(tensor.data[at], 6)}</h2>
     <button type="button" class="expand" data-expand="" aria-expanded="${find("account").classList.contains("open")}">terms</button>
     <div class="body">${equation}${tabs}${sumHtml()}${termsHtml()}${gateHtml(tensor, at)}${state.account.looks.map(lookHtml).join("")}${rotatedHtml()}</div>`);
 }
@@ -44,7 +44,7 @@ function sumHtml() {
     return `<p class="words">${reason}</p>`;
   }
   const values = terms.map(termValue);
-  const total = show(values.reduce((sum, value) => sum + value, 0), 6);
+  const total = numberHtml(values.reduce((sum, value) => sum + value, 0), 6);
   if (!tensor.gradient && looks.length) return `<p class="total">the largest of ${looks[0].seen.length}: ${total}</p>`;
   const zeros = values.filter((value) => value === 0).length;
   const filled = zeros < terms.length ? `${terms.length - zeros} not zero` : "all 0";
@@ -70,25 +70,26 @@ function termsHtml() {
 
 function termHtml([sources, k]) {
   const value = termValue(sources);
-  return `<li class="term${value === 0 ? " nothing" : ""}" value="${k + 1}" data-term="${k}"><b>${show(value, 5)}</b>${sources.map(sourceHtml).join(" × ")}</li>`;
+  return `<li class="term${value === 0 ? " nothing" : ""}" value="${k + 1}" data-term="${k}"><b>${numberHtml(value, 5)}</b>${sources.map(sourceHtml).join(" × ")}</li>`;
 }
 
 function sourceHtml(source) {
   const name = nameOf(source);
-  const number = show(factorOf(source), 5);
-  if (source.constant !== undefined) return `<span>${name.replace("-", "−") === number ? number : `${escapeHtml(name)} = ${number}`}</span>`;
-  return `<button type="button" class="source" data-name="${source.tensor.name}" data-at="${source.at}">${escapeHtml(name)} <span class="value">${number}</span></button>`;
+  const value = factorOf(source);
+  const number = numberHtml(value, 5);
+  if (source.constant !== undefined) return `<span>${name.replace("-", "−") === show(value, 5) ? number : `${escapeHtml(name)} = ${number}`}</span>`;
+  return `<button type="button" class="source" data-name="${source.tensor.name}" data-at="${source.at}">${escapeHtml(name)} ${number}</button>`;
 }
 
 function gateHtml(tensor, at) {
   const place = placeOf(trace, tensor);
   if (place?.layer.type !== "ReLU" || !place.open || !(tensor.own === "out" || tensor.own === "input")) return "";
   const source = entryName(place.x, at);
-  return `<p class="look">The gate is ${place.open.data[at] ? "open" : "shut"}: ${escapeHtml(source)} is ${show(place.x.data[at])}.</p>`;
+  return `<p class="look">The gate is ${place.open.data[at] ? "open" : "shut"}: ${escapeHtml(source)} is ${numberHtml(place.x.data[at])}.</p>`;
 }
 
 function lookHtml({ window, winner, tied, seen }) {
-  const values = seen.map((source) => show(factorOf(source))).join(", ");
+  const values = seen.map((source) => numberHtml(factorOf(source))).join(", ");
   const tie = tied.length ? `, by a tie with ${tied.map(nameOf).join(", ")}: it stands first` : "";
   return `<p class="look">${escapeHtml(nameOf(window))} looks at ${values}. ${escapeHtml(nameOf(winner))} wins${escapeHtml(tie)}.</p>`;
 }
@@ -102,10 +103,13 @@ function rotatedHtml() {
   const [, c] = unravel(tensor.shape, at);
   const gaps = window.SH > 1 || window.SW > 1 ? `, with ${window.SH - 1} × ${window.SW - 1} zeros put between its entries` : "";
   const kernels = filtersOf(place, c).slice(0, 4).map((f) => {
-    const row = (u) => Array.from({ length: window.KW }, (_, v) => `<td>${show(weight.data[offset(weight, [f, c % weight.shape[1], window.KH - 1 - u, window.KW - 1 - v])])}</td>`).join("");
-    return `<table class="rotated" aria-label="kernel of filter ${f}, rotated">${Array.from({ length: window.KH }, (_, u) => `<tr>${row(u)}</tr>`).join("")}</table>`;
+    const first = offset(weight, [f, c % weight.shape[1], 0, 0]);
+    const numbers = weight.data.slice(first, first + window.KH * window.KW).reverse();
+    const row = (u) => Array.from(numbers.subarray(u * window.KW, (u + 1) * window.KW), (value) => `<td>${numberHtml(value)}</td>`).join("");
+    const rows = Array.from({ length: window.KH }, (_, u) => `<tr>${row(u)}</tr>`).join("");
+    return `<div class="plane" style="${sizesOf({ columns: window.KW, wide: widest(numbers) })}"><table class="rotated" aria-label="kernel of filter ${f}, rotated">${rows}</table></div>`;
   });
-  return `<div class="look">The kernel, rotated by 180 degrees, slides over the gradient of the feature map${gaps}, with a border of zeros: ${kernels.join("")}</div>`;
+  return `<div class="look rotation">The kernel, rotated by 180 degrees, slides over the gradient of the feature map${gaps}, with a border of zeros: ${kernels.join("")}</div>`;
 }
 
 // --- on the stage ---

@@ -25,6 +25,36 @@ function show(value, digits = 4) {
   return (far ? value.toExponential(2) : String(rounded)).replaceAll("-", "−");
 }
 
+/** A number as it is shown, which knows all its digits. */
+function numberHtml(value, digits) {
+  return `<data class="number" value="${Object.is(value, -0) ? "-0" : value}">${show(value, digits)}</data>`;
+}
+
+// --- sizes, of which the style makes cells that numbers fit into ---
+
+const widest = (numbers) => numbers.reduce((most, value) => Math.max(most, show(value).length), 1);
+const hasRowHeads = (tensor) => hasSampleRows(tensor) && tensor.shape[0] > 1;
+
+/** { rows, columns } of one plane of an array, the { leadings } of those on stage, and how many characters { wide } their numbers are. */
+function extentOf(tensor) {
+  const { shape, data } = tensor;
+  const [rows, columns] = shape.length === 0 ? [1, 1] : shape.length === 1 ? [1, shape[0]] : shape.slice(-2);
+  const leadings = [...indices(shape.slice(0, -2))].filter(([n]) => !hasSamples(tensor) || n === state.sample);
+  const first = hasSamples(tensor) ? offset(tensor, [state.sample, 0, 0, 0]) : 0;
+  const wide = widest(data.subarray(first, first + leadings.length * rows * columns));
+  return { rows, columns, leadings, wide, heads: hasRowHeads(tensor), dots: winnersIn(tensor).size > 0 };
+}
+
+const sizesOf = ({ columns, wide, heads, dots }) => `--columns:${columns};--wide:${wide};--head:${heads ? "2.5em" : "0px"};--dot:${dots ? "9px" : "0px"}`;
+
+/** The sizes of the widest of several arrays: what stands beside it must leave it that much. */
+function widestOf(tensors) {
+  const width = ({ columns, wide }) => columns * (wide + 2);
+  return sizesOf(tensors.map(extentOf).reduce((most, extent) => (width(extent) > width(most) ? extent : most)));
+}
+
+// --- grids ---
+
 function tensorHtml(tensor, withEquation) {
   const { name, shape, latex } = tensor;
   const size = shape.length ? ` (${shape.join(" × ")})` : "";
@@ -37,28 +67,25 @@ function tensorHtml(tensor, withEquation) {
 
 /** The tables of an array: of an activation, those of one sample. */
 function planesOf(tensor) {
-  const { shape, data } = tensor;
-  const [rows, columns] = shape.length === 0 ? [1, 1] : shape.length === 1 ? [1, shape[0]] : shape.slice(-2);
-  const leadings = [...indices(shape.slice(0, -2))].filter(([n]) => !hasSamples(tensor) || n === state.sample);
+  const { data } = tensor;
+  const extent = extentOf(tensor);
+  const { rows, columns, leadings } = extent;
   const scale = data.reduce((most, value) => Math.max(most, Number.isFinite(value) ? Math.abs(value) : 0), 0) || 1;
   const won = winnersIn(tensor);
   return leadings.map((leading) => {
     const first = leading.length ? offset(tensor, [...leading, 0, 0]) : 0;
-    const numbers = data.subarray(first, first + rows * columns);
-    // Columns of one width, or a map does not look like one.
-    const width = numbers.reduce((most, value) => Math.max(most, show(value).length), 1);
     const row = (i) => Array.from({ length: columns }, (_, j) => cellHtml(tensor, first + i * columns + j, scale, won)).join("");
     const body = Array.from({ length: rows }, (_, i) => `<tr role="row">${rowHead(tensor, i)}${row(i)}</tr>`);
     const label = leading.length > 0 && leadings.length > 1 ? `<span>[${leading}]</span>` : "";
     const index = leading.length ? `[${leading}]` : "";
     const name = `${plainName(trace, tensor)} ${tensor.name}${index}${isEditable(tensor) ? ", editable" : ""}`;
-    return `<div class="plane">${label}<table role="grid" aria-label="${escapeHtml(name)}" style="--wide:${width}">${body.join("")}</table></div>`;
+    return `<div class="plane" style="${sizesOf(extent)}">${label}<table role="grid" aria-label="${escapeHtml(name)}">${body.join("")}</table></div>`;
   });
 }
 
 /** Which sample a row belongs to, where there are several. */
 function rowHead(tensor, row) {
-  if (!hasSampleRows(tensor) || tensor.shape[0] < 2) return "";
+  if (!hasRowHeads(tensor)) return "";
   const current = row === state.sample ? ' class="current"' : "";
   return `<th role="rowheader"${current}>${row}</th>`;
 }
@@ -68,7 +95,7 @@ function cellHtml(tensor, at, scale, won) {
   const classes = [value > 0 ? "plus" : value < 0 ? "minus" : "", won.has(at) ? "won" : "", isEditable(tensor) ? "editable" : ""].filter(Boolean).join(" ");
   const alpha = (0.06 + 0.5 * Math.min(1, Math.abs(value) / scale || 0)).toFixed(3);
   const label = `${entryName(tensor, at)} ${show(value)}${won.has(at) ? ", won a window" : ""}`;
-  return `<td role="gridcell" tabindex="-1" class="${classes}" style="--alpha:${alpha}" data-name="${tensor.name}" data-at="${at}" aria-label="${escapeHtml(label)}">${show(value)}</td>`;
+  return `<td role="gridcell" tabindex="-1" class="${classes}" style="--alpha:${alpha}" data-name="${tensor.name}" data-at="${at}" aria-label="${escapeHtml(label)}">${numberHtml(value)}</td>`;
 }
 
 /** Where the winners stand, in the input of a pool that is on stage. */

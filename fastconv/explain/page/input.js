@@ -50,7 +50,8 @@ function listenToKeys(stage) {
   });
   stage.addEventListener("keydown", (event) => cellOf(event) && moveInGrid(event, cellOf(event)));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select")) return;
+    const isOurs = root.contains(event.target) || (event.target === document.body && document.querySelectorAll(".fastconv").length === 1);
+    if (!isOurs || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
     if (event.key === "n") goTo(state.step + 1);
     if (event.key === "p") goTo(state.step - 1);
   });
@@ -62,8 +63,9 @@ function listenToAccount(account) {
   for (const event of ["pointerleave", "focusout"]) account.addEventListener(event, () => meet());
 }
 
-function press({ step, move, reading, name, at, unfold, terms, zeros, expand }) {
-  if (step !== undefined) goTo(Number(step));
+function press({ skip, step, move, reading, name, at, unfold, terms, zeros, expand }) {
+  if (skip !== undefined) find("stage").focus();
+  else if (step !== undefined) goTo(Number(step));
   else if (move !== undefined) goTo(state.step + Number(move));
   else if (reading !== undefined) revise({ reading });
   else if (terms !== undefined) revise({ all: true });
@@ -90,7 +92,7 @@ function setSample(sample) {
 }
 
 function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
+  root.dataset.theme = theme;
   find("theme").textContent = theme === "dark" ? "Light" : "Dark";
 }
 
@@ -108,13 +110,18 @@ function start() {
   listenToPointer(stage);
   listenToKeys(stage);
   listenToAccount(find("account"));
-  document.addEventListener("click", (event) => event.target.closest("button") && press(event.target.closest("button").dataset));
-  find("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  document.addEventListener("copy", copy);
+  root.addEventListener("click", (event) => event.target.closest("button") && press(event.target.closest("button").dataset));
+  find("theme").addEventListener("click", () => setTheme(root.dataset.theme === "dark" ? "light" : "dark"));
   find("reset").addEventListener("click", reset);
   find("samples").addEventListener("change", (event) => { setSample(Number(event.target.value)); drawSides(); pin(firstChoice()); });
   // A page around this one may say which theme it has.
   addEventListener("message", ({ data: sent }) => ["dark", "light"].includes(sent?.theme) && setTheme(sent.theme));
+  new ResizeObserver(markScrolling).observe(find("sides"));
   goTo(0);
+  root.dataset.started = "";
+  // For a page around this one: what is shown, and how to move in it.
+  root.fastconv = { trace, steps, state, goTo, follow, recompute, readingsOf, termsOf, termValue, nameOf, cellFor, focusCell };
 }
 
 start();

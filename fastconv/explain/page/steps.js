@@ -72,15 +72,15 @@ const LOSS_STEPS = {
     forward: [
       {
         title: "Sigmoid",
-        words: "Each output is a yes or no of its own: a softmax over its logit and 0. Out come probabilities, which need not add up to 1.",
-        code: "p = exp(y) / (1 + exp(y))",
-        from: [], to: ["exponentials", "sums", "probabilities"], logits: true,
+        words: "Each output is a yes or no of its own: a softmax over its logit and 0. The larger of the two is subtracted, so that nothing overflows. Out come probabilities, which need not add up to 1.",
+        code: "e = exp(-abs(y));  p = where(y > 0, 1, e) / (1 + e)",
+        from: [], to: ["shifted", "exponentials", "sums", "probabilities"], logits: true,
       },
       {
         title: "Cross-entropy",
         words: "Minus the logarithm of the probability that the right answer was given, as a mean over samples and outputs.",
-        code: "loss = (log(1 + exp(y)) - target * y).mean()",
-        from: ["sums", "target"], to: ["losses", "loss"], logits: true,
+        code: "loss = (log1p(e) + maximum(y, 0) - target * y).mean()",
+        from: ["exponentials", "target"], to: ["losses", "loss"], logits: true,
       },
     ],
     backward: {

@@ -4,7 +4,7 @@ const entry = (tensor, ...index) => ({ tensor, at: offset(tensor, index) });
 const through = (wrap, source) => ({ ...source, wrap });
 const constant = (trace, name) => ({ constant: name, value: trace.constants[name] });
 
-const WRAPS = { exp: Math.exp, log: Math.log, "1/": (x) => 1 / x };
+const WRAPS = { exp: Math.exp, log: Math.log, log1p: Math.log1p, "1/": (x) => 1 / x };
 
 /** The number that a source stands for. */
 function factorOf(source) {
@@ -202,7 +202,7 @@ function* reluDx({ dy, open }, index) {
 const dropped = (which) =>
   function* ({ trace, layer, kept, ...place }, index) {
     const given = entry(place[which], ...index);
-    yield kept ? [given, entry(kept, ...index), constant(trace, `1/(1-${layer.p})`)] : [given];
+    yield kept ? [given, entry(kept, ...index), constant(trace, layer.scale)] : [given];
   };
 
 function* flattenOut({ x }, [n, k]) {
@@ -252,6 +252,8 @@ function* mean(trace, tensor, share) {
   for (let at = 0; at < tensor.data.length; at++) yield [{ tensor, at }, constant(trace, share)];
 }
 
+const isAbove0 = (source) => factorOf(source) > 0;
+
 const BINARY = "binary_cross_entropy_with_logits";
 
 const LOSS = {
@@ -277,19 +279,26 @@ const LOSS = {
     loss: (trace) => mean(trace, trace.arrays.losses, "1/N"),
   },
   [BINARY]: {
+    *shifted(trace, index) {
+      const logit = entry(trace.logits, ...index);
+      yield isAbove0(logit) ? [constant(trace, "-1"), logit] : [logit];
+    },
     *exponentials(trace, index) {
-      yield [through("exp", entry(trace.logits, ...index))];
+      yield [through("exp", entry(trace.arrays.shifted, ...index))];
     },
     *sums(trace, index) {
       yield [constant(trace, "1")];
       yield [entry(trace.arrays.exponentials, ...index)];
     },
-    *probabilities({ arrays }, index) {
-      yield [entry(arrays.exponentials, ...index), through("1/", entry(arrays.sums, ...index))];
+    *probabilities({ arrays, logits }, index) {
+      const share = through("1/", entry(arrays.sums, ...index));
+      yield isAbove0(entry(logits, ...index)) ? [share] : [entry(arrays.exponentials, ...index), share];
     },
     *losses(trace, index) {
-      yield [through("log", entry(trace.arrays.sums, ...index))];
-      yield [constant(trace, "-1"), entry(trace.arrays.target, ...index), entry(trace.logits, ...index)];
+      const logit = entry(trace.logits, ...index);
+      yield [through("log1p", entry(trace.arrays.exponentials, ...index))];
+      if (isAbove0(logit)) yield [logit];
+      yield [constant(trace, "-1"), entry(trace.arrays.target, ...index), logit];
     },
     loss: (trace) => mean(trace, trace.arrays.losses, "1/(N*K)"),
   },

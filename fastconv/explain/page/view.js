@@ -1,13 +1,15 @@
 // The page itself: what is on stage, step by step.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+/** The element that all this is inside of: of this script, or, where a script was moved elsewhere to run, the first that still waits for one. */
+const root = document.currentScript?.closest(".fastconv") ?? document.querySelector(".fastconv:not([data-started])");
+const find = (part) => root.querySelector(`.${part}`);
+const data = JSON.parse(find("data").textContent);
 const trace = makeTrace(data);
 trace.editable = data.editable;
 const steps = makeSteps(trace);
 const given = new Map(Object.values(trace.arrays).filter(isGiven).map((tensor) => [tensor, tensor.data.slice()]));
 /** What was clicked or focused stays `pinned`; `account` is of that, or of what the pointer is on. */
 const state = { step: 0, sample: 0, pinned: null, account: null, unfolded: new Set() };
-const find = (id) => document.getElementById(id);
 
 function say(text) {
   find("spoken").textContent = text;
@@ -60,11 +62,17 @@ function drawLead() {
 
 function drawSides() {
   const { from, to } = steps[state.step];
-  const side = (name, tensors) => (tensors.length ? `<div class="side ${name}"><p>${name}</p><div class="tensors">${tensors.map((tensor) => tensorHtml(tensor, name === "to")).join("")}</div></div>` : "");
+  const side = (name, tensors) => (tensors.length ? `<div class="side ${name}" style="${widestOf(tensors)}"><p>${name}</p><div class="tensors">${tensors.map((tensor) => tensorHtml(tensor, name === "to")).join("")}</div></div>` : "");
   redraw(find("sides"), side("from", from) + side("to", to));
   collectCells(find("sides"));
   for (const grid of find("sides").querySelectorAll("table")) grid.querySelector("td").tabIndex = 0;
-  find("loss").textContent = `loss ${show(trace.arrays.loss.data[0], 6)}`;
+  markScrolling();
+  find("loss").innerHTML = `loss ${numberHtml(trace.arrays.loss.data[0], 6)}`;
+}
+
+/** A line where a grid goes on: it ends at a whole cell, and shows by nothing else that there is more. */
+function markScrolling() {
+  for (const plane of root.querySelectorAll(".plane")) plane.classList.toggle("scrolls", plane.scrollWidth > plane.clientWidth);
 }
 
 /** Of what the step makes, the entry among the first ones with the most terms that are not 0. */
