@@ -1,11 +1,15 @@
 """Pastes a page as a reader would: its Python and console blocks, in order, into one namespace. `python tests/pages.py PAGE`."""
 
 import itertools
+import os
 import re
 import shlex
+import subprocess
 import sys
 import warnings
 from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 
 def blocks(text):
@@ -35,6 +39,8 @@ def _run_command(words):
 
         code = cli.main(words[1:])
         assert code == 0, f"{shlex.join(words)} ended with {code}"
+    elif words[0] == "pip" and os.environ.get("FASTCONV_CLEAN"):  # elsewhere what it would install is there
+        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
 
 
 def paste(page):

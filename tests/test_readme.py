@@ -20,20 +20,36 @@ PAGES += [page for page in sorted(ROOT.glob("docs/*.md")) if not page.with_suffi
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
+PASTED = [page for page in PAGES if blocks(page.read_text())]
+
+
 def _environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def _paste(page, folder):
-    command = [sys.executable, ROOT / "tests" / "pages.py", page]
-    return subprocess.run(command, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=300)
+def _paste(page, folder, python=sys.executable, environment=None):
+    command = [python, ROOT / "tests" / "pages.py", page]
+    environment = environment or _environment()
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the kernels as Python would take minutes")
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page.read_text())], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PASTED, ids=lambda page: page.name)
 def test_every_block_runs_as_pasted(page, tmp_path):
     run = _paste(page, tmp_path)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not os.environ.get("FASTCONV_CLEAN"), reason="installs the package and what it needs anew: minutes")
+def test_every_block_runs_where_nothing_was_installed(tmp_path):
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "."], cwd=ROOT, check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for page in PASTED:
+        (tmp_path / page.stem).mkdir()
+        run = _paste(page, tmp_path / page.stem, python, environment)
+        assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(
@@ -41,7 +57,7 @@ def test_every_block_runs_as_pasted(page, tmp_path):
     [
         ("```python\nx = 1\n```\n\n```python\nx + z\n```\n", "line 6, in <module>\nNameError: name 'z'"),
         ("```python\nimport warnings\nwarnings.warn('old')\n```\n", "UserWarning: old"),
-        ("```console\nfastconv explain --why nothing | head\n```\n", "fastconv explain --why nothing ended with 1"),
+        ("```console\nfastconv predict nothing nothing | head\n```\n", "fastconv predict nothing nothing ended with 1"),
         ("```console\nfastconv explain --wyh 'x'\n```\n", "unrecognized arguments"),
     ],
 )
