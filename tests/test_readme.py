@@ -121,14 +121,6 @@ def test_nobody_is_told_to_install_from_where_it_is_not():
         assert not told, (file, told)
 
 
-def test_what_is_missing_is_named_as_a_package_to_install(monkeypatch, tmp_path):
-    from fastconv import tiny_net
-
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match="pip install onnx$"):
-        tiny_net(random_state=0).to_onnx(tmp_path / "m.onnx")
-
-
 def test_the_tables_of_speed_come_from_the_results():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
