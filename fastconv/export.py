@@ -139,7 +139,7 @@ def _onnx():
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("to_onnx needs the onnx package: pip install 'fastconv[onnx]'", name="onnx") from error
+        raise ImportError("to_onnx needs the onnx package: pip install onnx", name="onnx") from error
     import onnx.checker
     import onnx.helper
     import onnx.numpy_helper
