@@ -38,7 +38,8 @@ def _run_command(words):
         from fastconv import cli
 
         code = cli.main(words[1:])
-        assert code == 0, f"{shlex.join(words)} ended with {code}"
+        if code != 0:
+            raise RuntimeError(f"{shlex.join(words)} ended with {code}")
     elif words[0] == "pip" and os.environ.get("FASTCONV_CLEAN"):  # elsewhere what it would install is there
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
 

@@ -18,8 +18,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*
 # A page that is rendered from a .md.in is read there.
 PAGES += [page for page in sorted(ROOT.glob("docs/*.md")) if not page.with_suffix(".md.in").exists()]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
 PASTED = [page for page in PAGES if blocks(page.read_text())]
 
 
