@@ -283,15 +283,15 @@ def as_labels(labels, logits_shape, name="labels"):
     """
     labels = np.asarray(labels)
     N, K = logits_shape
-    have = "have" if name == "labels" else "has"
+    have, variable = "have" if name == "labels" else "has", name.rpartition(" ")[2]
     wrong_shape = f"{name} {have} shape {labels.shape}, expected {(N,)} for logits {logits_shape}"
     if labels.shape == (N, K) and K > 1:
-        raise ValueError(f"{wrong_shape}; one-hot rows become labels by {name}.argmax(axis=1)")
-    column = f"{name}[:, 0]" if labels.shape == (N, 1) else name
+        raise ValueError(f"{wrong_shape}; one-hot rows become labels by {variable}.argmax(axis=1)")
+    column = f"{variable}[:, 0]" if labels.shape == (N, 1) else variable
     if labels.dtype.kind not in "iu" and labels.size:
         raise TypeError(f"{name} must be integers, got {labels.dtype}{_whole(labels, N, column)}")
     if labels.shape != (N,):
-        raise ValueError(f"{wrong_shape}; use {column}" if column != name else wrong_shape)
+        raise ValueError(f"{wrong_shape}; use {column}" if column != variable else wrong_shape)
     found = labels.astype(np.int64)
     if N and (found.min() < 0 or found.max() >= K):
         raise ValueError(f"{name} must be in [0, {K}), got {labels.min()} to {labels.max()}")
