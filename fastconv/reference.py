@@ -166,9 +166,9 @@ def _gradient(dy, shape, dtype):
 
 
 def _zeros(shape, dtype, name):
-    """A new array for the result `name`."""
+    """A new array for the result `name`; one of no samples is as large as one of one."""
     try:
-        return np.zeros(shape, dtype)
+        return np.zeros([max(length, 1) for length in shape], dtype)[tuple(map(slice, shape))]
     except (MemoryError, ValueError):  # of these NumPy raises one or the other, from size to size
         size = prod(max(length, 1) for length in shape) * dtype.itemsize / 2**30
         raise ValueError(f"{name} {shape} would take {size:,.1f} GiB, more than this machine's memory") from None
