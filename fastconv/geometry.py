@@ -92,6 +92,7 @@ def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False)
     return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
 
 
+@lru_cache(maxsize=256)
 def taps_inside(size, K, S, D, before, count):
     """The taps along one axis with which some window sees the image, ascending: bounded by the image, however large K is."""
 

@@ -413,4 +413,4 @@ def _pads(window):
 def _freeze(layer, **found):
     """Every field as plain numbers and tuples, so that equal layers hash alike and a file can hold them."""
     for name, value in vars(layer).items():
-        object.__setattr__(layer, name, found.get(name, plain(value)))
+        object.__setattr__(layer, name, found[name] if name in found else plain(value))

@@ -297,15 +297,15 @@ def as_labels(labels, logits_shape, name="labels"):
     """
     labels = np.asarray(labels)
     N, K = logits_shape
-    have = "have" if name == "labels" else "has"
+    have, variable = "have" if name == "labels" else "has", name.rpartition(" ")[2]
     wrong_shape = f"{name} {have} shape {labels.shape}, expected {(N,)} for logits {logits_shape}"
     if labels.shape == (N, K) and K > 1:
-        raise ValueError(f"{wrong_shape}; one-hot rows become labels by {name}.argmax(axis=1)")
-    column = f"{name}[:, 0]" if labels.shape == (N, 1) else name
+        raise ValueError(f"{wrong_shape}; one-hot rows become labels by {variable}.argmax(axis=1)")
+    column = f"{variable}[:, 0]" if labels.shape == (N, 1) else variable
     if labels.dtype.kind not in "iu" and labels.size:
         raise TypeError(f"{name} must be integers, got {labels.dtype}{_whole(labels, N, column)}")
     if labels.shape != (N,):
-        raise ValueError(f"{wrong_shape}; use {column}" if column != name else wrong_shape)
+        raise ValueError(f"{wrong_shape}; use {column}" if column != variable else wrong_shape)
     found = labels.astype(np.int64)
     if N and (found.min() < 0 or found.max() >= K):
         raise ValueError(f"{name} must be in [0, {K}), got {labels.min()} to {labels.max()}")
@@ -320,9 +320,9 @@ def _whole(labels, N, column):
 
 
 def as_weights(sample_weight, N, dtype):
-    """`sample_weight` as (N,) of `dtype`, checked."""
+    """A copy of `sample_weight` as (N,) of `dtype`, checked: a sum over weights that change later may be zero."""
     with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
-        weights = as_float(sample_weight, "sample_weight", dtype).astype(dtype, copy=False)
+        weights = as_float(sample_weight, "sample_weight", dtype).astype(dtype)
     require_shape(weights, (N,), "sample_weight", f"for a batch of {N}")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")

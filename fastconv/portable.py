@@ -98,13 +98,18 @@ def _reduced(ufunc, x, window, nothing):
 def _reduced_along(axis, ufunc, x, window, nothing):
     """`x` with `axis` reduced to its windows."""
     size, K, S, D, before, count = window
-    y = np.full((*x.shape[:axis], count, *x.shape[axis + 1 :]), nothing, x.dtype)
-    every = (slice(None),) * axis
+    y, every = None, (slice(None),) * axis
     with np.errstate(all="ignore"):
-        for tap in taps_inside(*window):
-            outputs, pixels = _seen(size, S, int(tap) * D - before, count)
+        for tap in taps_inside(*window).tolist():
+            outputs, pixels = _seen(size, S, tap * D - before, count)
+            seen = x[(*every, pixels)]
+            if y is None and outputs == slice(0, count):
+                y = seen.copy()
+                continue
+            if y is None:
+                y = np.full((*x.shape[:axis], count, *x.shape[axis + 1 :]), nothing, x.dtype)
             part = y[(*every, outputs)]
-            ufunc(part, x[(*every, pixels)], out=part)
+            ufunc(part, seen, out=part)
     return y
 
 

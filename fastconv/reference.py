@@ -13,8 +13,8 @@ The letters are the same everywhere::
     i, j  row, column of y       OH, OW       height and width of the output
     u, v  row, column of the window (a "tap")
     h, w  row, column of the image
-    p, q  row, column that a tap sees: p = i*stride + u*dilation - top padding, q = j*stride + v*dilation - left padding,
-          and H or W where that lies outside: all padding is one row and one column of zeros behind the image
+    p, q  rows, columns that the taps see: p[u] = i*stride + u*dilation - top padding, q[v] = j*stride + v*dilation - left
+          padding, and H or W where that lies outside: all padding is one row and one column of zeros behind the image
 
 ``dy`` is the gradient of the loss with respect to ``y``: as large as ``y``, and handed back by the operation above.
 ``for i, j in np.ndindex(OH, OW)`` is ``for i in range(OH): for j in range(OW):`` on one line.
@@ -62,15 +62,16 @@ class _Axis(NamedTuple):
     after: int  # padding at the bottom or right
     out: int  # positions of the window
 
-    def at(self, i, u):
-        """The row or column that tap `u` of window `i` sees; one past the last stands for all padding."""
-        p = i * self.stride + u * self.dilation - self.before
-        return p if 0 <= p < self.size else self.size
+    def at(self, i):
+        """The row or column that each tap of window `i` sees; one past the last stands for all padding."""
+        places = [i * self.stride + u * self.dilation - self.before for u in range(self.kernel)]
+        return [p if 0 <= p < self.size else self.size for p in places]
 
     def inside(self, i):
-        """The taps of window `i` that see the image itself: few, however large the window is."""
+        """The rows or columns of the image itself that window `i` sees: few, however large the window is."""
         start = i * self.stride - self.before
-        return range(max(0, -(start // self.dilation)), min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
+        stop = start + (self.kernel - 1) * self.dilation + 1
+        return range(start if start >= 0 else start % self.dilation, min(stop, self.size), self.dilation)
 
     def taps(self, i, count_padding):
         """How many taps of the undilated window `i` lie inside the image, or inside image and padding."""
@@ -165,9 +166,9 @@ def _gradient(dy, shape, dtype):
 
 
 def _zeros(shape, dtype, name):
-    """A new array for the result `name`."""
+    """A new array for the result `name`; one of no samples is as large as one of one."""
     try:
-        return np.zeros(shape, dtype)
+        return np.zeros([max(length, 1) for length in shape], dtype)[tuple(map(slice, shape))]
     except (MemoryError, ValueError):  # of these NumPy raises one or the other, from size to size
         size = prod(max(length, 1) for length in shape) * dtype.itemsize / 2**30
         raise ValueError(f"{name} {shape} would take {size:,.1f} GiB, more than this machine's memory") from None
@@ -214,9 +215,10 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     padded = _pad(x)
     cols = _zeros((C * KH * KW, N * OH * OW), x.dtype, "the patch matrix")
     for n, i, j in np.ndindex(N, OH, OW):
+        p, q = down.at(i), across.at(j)
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
-            cols[row, column] = padded[n, c, down.at(i, u), across.at(j, v)]
+            cols[row, column] = padded[n, c, p[u], q[v]]
     return cols
 
 
@@ -250,9 +252,10 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
     _expect("cols", cols.shape, (C * KH * KW, N * OH * OW))
     padded = _pad(np.zeros(x_shape))
     for n, i, j in np.ndindex(N, OH, OW):
+        p, q = down.at(i), across.at(j)
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
-            padded[n, c, down.at(i, u), across.at(j, v)] += cols[row, column]
+            padded[n, c, p[u], q[v]] += cols[row, column]
     return _crop(padded).astype(cols.dtype)
 
 
@@ -276,8 +279,8 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
 
     x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) -> y (N, F, OH, OW)
 
-    ``y[n, f, i, j] = b[f] + sum over c, u, v of w[f, c, u, v] * padded[n, c, p, q]``, where
-    ``p = i*stride + u*dilation - top padding`` and ``q = j*stride + v*dilation - left padding``.
+    ``y[n, f, i, j] = b[f] + sum over c, u, v of w[f, c, u, v] * padded[n, c, p[u], q[v]]``, where
+    ``p[u] = i*stride + u*dilation - top padding`` and ``q[v] = j*stride + v*dilation - left padding``.
 
     Parameters
     ----------
@@ -304,11 +307,10 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     padded, taps = _pad(x), _double(w)
     y = _zeros((len(x), F, down.out, across.out), x.dtype, "y")
     for n, f, i, j in np.ndindex(y.shape):
-        first = f // (F // groups) * C_group
+        first, p, q = f // (F // groups) * C_group, down.at(i), across.at(j)
         total = 0.0 if b is None else float(b[f])
         for c, u, v in np.ndindex(C_group, KH, KW):
-            p, q = down.at(i, u), across.at(j, v)
-            total += taps[f, c, u, v] * padded[n, first + c, p, q]
+            total += taps[f, c, u, v] * padded[n, first + c, p[u], q[v]]
         y[n, f, i, j] = total
     return y, Conv2dCache(x, w, b, (down, across), groups)
 
@@ -342,13 +344,12 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     padded, taps = _pad(x), _double(w)
     dpadded, dw, db = np.zeros(padded.shape), np.zeros(w.shape), np.zeros(F)
     for n, f, i, j in np.ndindex(dy.shape):
-        first = f // (F // groups) * C_group
+        first, p, q = f // (F // groups) * C_group, down.at(i), across.at(j)
         db[f] += dy[n, f, i, j]
         for c, u, v in np.ndindex(C_group, KH, KW):
-            p, q = down.at(i, u), across.at(j, v)
-            dw[f, c, u, v] += dy[n, f, i, j] * padded[n, first + c, p, q]
+            dw[f, c, u, v] += dy[n, f, i, j] * padded[n, first + c, p[u], q[v]]
             if need_dx:
-                dpadded[n, first + c, p, q] += dy[n, f, i, j] * taps[f, c, u, v]
+                dpadded[n, first + c, p[u], q[v]] += dy[n, f, i, j] * taps[f, c, u, v]
     dx = _crop(dpadded).astype(x.dtype) if need_dx else None
     return dx, dw.astype(w.dtype), None if b is None else db.astype(b.dtype)
 
@@ -402,8 +403,7 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     argmax = np.zeros(y.shape, np.int64)
     for n, c, i, j in np.ndindex(y.shape):
         best, winner = -np.inf, -1
-        for u, v in product(down.inside(i), across.inside(j)):
-            h, w = down.at(i, u), across.at(j, v)
+        for h, w in product(down.inside(i), across.inside(j)):
             value = x[n, c, h, w]
             if winner == -1 or value > best or np.isnan(value):
                 best, winner = value, h * W + w
@@ -483,8 +483,8 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     y = _zeros((*x.shape[:2], down.out, across.out), x.dtype, "y")
     for n, c, i, j in np.ndindex(y.shape):
         total, count = 0.0, _count(down, across, i, j, count_include_pad)
-        for u, v in product(down.inside(i), across.inside(j)):
-            total += wide[n, c, down.at(i, u), across.at(j, v)]
+        for h, w in product(down.inside(i), across.inside(j)):
+            total += wide[n, c, h, w]
         y[n, c, i, j] = total / count if count else 0
     return y, AvgPool2dCache((down, across), count_include_pad, x.shape, x.dtype)
 
@@ -510,8 +510,8 @@ def avg_pool2d_backward(dy, cache):
     dx = np.zeros(cache.x_shape)
     for n, c, i, j in np.ndindex(dy.shape):
         count = _count(down, across, i, j, cache.count_include_pad)
-        for u, v in product(down.inside(i), across.inside(j)):
-            dx[n, c, down.at(i, u), across.at(j, v)] += dy[n, c, i, j] / count if count else 0
+        for h, w in product(down.inside(i), across.inside(j)):
+            dx[n, c, h, w] += dy[n, c, i, j] / count if count else 0
     return dx.astype(cache.dtype)
 
 

@@ -290,7 +290,7 @@ def _two(validation):
 def _samples(net, X, y, loss, X_name, y_name):
     """X as the network's input and y as what its loss compares, checked in full before the first step."""
     X = as_float(X, X_name, net.dtype)
-    hint = layout_hint(X.shape, net.input_shape, "x" if " " in X_name else X_name)
+    hint = layout_hint(X.shape, net.input_shape, X_name.rpartition(" ")[2])
     require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}{hint}")
     if not len(X):
         raise ValueError(f"{X_name} has shape {X.shape}, expected at least one sample")
