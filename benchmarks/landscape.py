@@ -19,7 +19,7 @@ from contenders import Ours, require_agreement
 from peers import Jax, Keras, Perceptron, Torch, limit_torch
 
 NEEDS = {
-    "fastconv": ["numba", "safetensors", "tqdm"],
+    "fastconv": ["numba", "tqdm"],
     "PyTorch": ["torch"],
     "Keras (JAX)": ["keras", "jax", "jaxlib"],
     "JAX": ["jax", "jaxlib"],

@@ -103,8 +103,9 @@ def refusal(folder):
     """Why machine code is neither read from `folder` nor written there, or None."""
     try:
         _require_own(os.stat(folder), folder)
-    except PermissionError as error:
+    except OSError as error:
         return str(error)
+    return None
 
 
 def _is_writable(folder):

@@ -6,7 +6,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn", "safetensors")
+PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn")
 
 
 def examine():
@@ -32,13 +32,13 @@ def _engine():
     from .engine import lanes, microkernel, threads
     from .jit import cache_folder, is_warm
 
-    cache = cache_folder(microkernel.product)
+    folder = cache_folder(microkernel.product)
     lanes_used = f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
     return {
         "vectors": "plain loops (the twin)" if lanes.USE_TWIN else lanes_used,
         "threads": min(cores(), threads.MAX_THREADS),
-        "cache folder": cache or "none: every process compiles for itself",
-        "cache": _cache_state(cache, is_warm(microkernel.product)),
+        "cache folder": folder or "none",
+        "cache": _cache_state(folder, is_warm(microkernel.product)),
     }
 
 
@@ -80,9 +80,18 @@ def _version(package):
 
 
 def _cache_state(folder, warm):
+    """Whether machine code is found there, and what to do if it never will be."""
+    import numba
+
+    from .cache import ADVICE, refusal
+
+    if numba.config.DISABLE_JIT:
+        return "off: nothing is compiled (NUMBA_DISABLE_JIT)"
     if folder is None:
-        return "off"
-    files = [path for path in Path(folder).parent.rglob("*.nb?") if path.is_file()]
+        return f"off: no folder is writable, every process compiles for itself; {ADVICE}"
+    if reason := refusal(folder):
+        return f"refused: {reason}; {ADVICE}"
+    files = [path for path in Path(folder).parent.rglob("*.nbc") if path.is_file()]
     size = sum(path.stat().st_size for path in files) / 1e6
-    state = "warm" if warm else "cold: the first training compiles, about 10 s; `fastconv doctor --warm` does it ahead"
+    state = "warm" if warm else "cold: the first training compiles; `fastconv doctor --warm` does it ahead"
     return f"{state} ({len(files)} files, {size:.1f} MB)"

@@ -41,10 +41,12 @@ def integer(value, name, least):
     """One int, at least `least`; True and 2.0 are refused as well as text."""
     if type(value) is not int:
         try:
-            number = operator.index(value)
+            # NumPy 2.0 still makes 1 of its True.
+            is_bool = isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b"
+            number = None if is_bool else operator.index(value)
         except TypeError:
             number = None
-        if number is None or isinstance(value, bool):
+        if number is None:
             raise ValueError(f"{name} must be an integer, got {_line(value)}")
         value = number
     if not least <= value <= _LARGEST:

@@ -7,7 +7,7 @@ try:
     import numba
     from numba.core.compiler_lock import global_compiler_lock
 
-    from .cache import KernelCache, sources
+    from .cache import KernelCache, refusal, sources
 
     MISSING = None
 except ImportError as error:  # not installed, or not for this NumPy
@@ -57,7 +57,12 @@ def cache_folder(compiled):
     return getattr(getattr(compiled, "_cache", None), "cache_path", None)
 
 
+def is_kept(compiled):
+    """Whether what is compiled is found again by the next process."""
+    folder = cache_folder(compiled)
+    return folder is not None and not refusal(folder)
+
+
 def is_warm(compiled):
     """Whether kernels were compiled before, on this machine and from these sources."""
-    folder = cache_folder(compiled)
-    return bool(folder and os.path.isdir(folder) and os.listdir(folder))
+    return is_kept(compiled) and bool(os.listdir(cache_folder(compiled)))

@@ -209,7 +209,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         if (weights < 0).any():
             raise ValueError(f"class_weight must not be negative, got {self.class_weight}")
         if not weights.any():
-            raise ValueError("class_weight leaves no sample a weight")
+            raise ValueError("sample_weight and class_weight leave no sample a non-zero weight")
         return weights
 
     def _measure_target(self, target, weights):

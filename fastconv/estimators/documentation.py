@@ -70,6 +70,8 @@ feature_names_in_ : array of str
 
 def documented(cls):
     """Write the shared parts into the class's docstring, in place of ``{PARAMETERS}`` and ``{ATTRIBUTES}``."""
+    if cls.__doc__ is None:  # python -OO
+        return cls
     for name, part in (("PARAMETERS", PARAMETERS), ("ATTRIBUTES", ATTRIBUTES)):
         cls.__doc__ = cls.__doc__.replace(f"{{{name}}}", part.strip().replace("\n", "\n    "))
     return cls
