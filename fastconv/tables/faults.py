@@ -50,9 +50,9 @@ def _require_number(table, line, k, text):
 
 def warn_of_large(table, values, columns):
     """Say which of `values` (n, len(columns)) is the largest, if it is so large that it can be no measurement."""
-    places = [np.unravel_index(place, values.shape) for place in (values.argmin(), values.argmax())]
-    row, k = max(places, key=lambda place: abs(values[place]))
-    if abs(values[row, k]) > LARGE:
+    low, high = values.min(), values.max()  # neither copies, as finding the places does
+    if max(-low, high) > LARGE:
+        row, k = np.argwhere(values == (low if -low > high else high))[0]
         where = f"{table.source}: line {line_of(table, row)}, {table.called(columns[k])}"
         message = f"{where}: {values[row, k]:g} is too large to be squared in 32 bits; is it a mark for a missing number?"
         warnings.warn(message, UserWarning, stacklevel=3)

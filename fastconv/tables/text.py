@@ -7,6 +7,7 @@ from itertools import chain, groupby, islice
 from math import isfinite, isqrt
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from .faults import explain, warn_of_large
 from .lines import MISSING, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
@@ -26,13 +27,12 @@ def read_text(source, target, features, with_target):
             lines = (line for _, line in numbered_lines(source, file, size))
             head = list(islice(lines, 2))
             table, body = _begin(source, chain(head, lines), find_delimiter(source, head), (target, features, with_target))
-            data = _load(table, body)
-        X = _features(table, data)
+            X, texts = _load(table, body)
         if not (isfinite(X.min()) and isfinite(X.max())):
             explain(table, "infinite or missing numbers")
         warn_of_large(table, X, table.wanted)
         names = None if table.names is None else [table.names[k] for k in table.wanted]
-        return _as_images(X, names), None if table.target is None else _answers(table, data[f"y{table.target}"][:, 0]), names
+        return _as_images(X, names), None if texts is None else _answers(table, texts), names
     except UnicodeDecodeError:
         raise ValueError(f"{source}: not UTF-8 text") from None
     except csv.Error as error:
@@ -122,21 +122,36 @@ def _as_images(X, names):
 
 
 def _load(table, body):
-    """-> structured array (n,): a field of numbers for each run of features, texts for the target, two letters of what is ignored"""
-    wanted = set(table.wanted)
-    kinds = groupby(range(table.n_columns), key=lambda k: "x" if k in wanted else "y" if k == table.target else "ignored")
-    fields = []
-    for kind, run in kinds:
-        first, *more = run
-        fields.append((f"{kind}{first}", {"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
-    dtype = np.dtype(fields)
+    """-> X (n, features), texts of the targets (n,) or None"""
+    dtype = _layout(table)
     try:
         # Without usecols, so that a row with more cells is an error, too; never by the file's name, which might be an address.
-        return np.loadtxt(_sized(table, body, dtype), dtype, comments=None, delimiter=table.delimiter, quotechar='"', ndmin=1)
+        data = np.loadtxt(_sized(table, body, dtype), dtype, comments=None, delimiter=table.delimiter, quotechar='"', ndmin=1)
     except (Refused, UnicodeDecodeError):
         raise
     except ValueError as error:
         explain(table, " ".join(str(error).split("; use")[0].split()))
+    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, 8))
+    return X, None if table.target is None else data[f"y{table.target}"][:, 0]
+
+
+def _layout(table):
+    """A row: its features in the order in which they are wanted, the target, and one place for all that is ignored.
+
+    Fields are in the order of the file, a field for neighbours that remain neighbours, but none need be moved once it is read.
+    """
+    n = len(table.wanted)
+    place = {column: k for k, column in enumerate(table.wanted)}
+    kinds = [
+        ("x", place[k]) if k in place else ("y", n) if k == table.target else ("ignored", n + 1) for k in range(table.n_columns)
+    ]
+    names, formats, offsets = [], [], []
+    for (kind, _), run in groupby(enumerate(kinds), key=lambda each: (each[1][0], each[1][1] - each[0])):
+        (first, (_, start)), *more = run
+        names.append(f"{kind}{first}")
+        formats.append(({"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
+        offsets.append(8 * start)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets})
 
 
 def _sized(table, body, dtype):
@@ -146,19 +161,6 @@ def _sized(table, body, dtype):
         if row % 1024 == 0:
             require_room(table.source, row * dtype.itemsize)
         yield re.sub(f'{table.delimiter} +"(?!")', f'{table.delimiter}"', line) if gap in line else line
-
-
-def _features(table, data):
-    """-> (n, features), without a copy where they stand in one run"""
-    runs = [name for name in data.dtype.names if name.startswith("x")]
-    if len(runs) == 1 and table.wanted == sorted(table.wanted):
-        return data[runs[0]]
-    place = {number: k for k, number in enumerate(table.wanted)}
-    X = np.empty((len(data), len(table.wanted)))
-    for name in runs:
-        first, block = int(name[1:]), data[name]
-        X[:, [place[first + k] for k in range(block.shape[1])]] = block
-    return X
 
 
 def _answers(table, texts):
