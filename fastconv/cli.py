@@ -86,6 +86,8 @@ def _train(options):
         _require_writable(options.save, options.data)
     X, y, names = read_data(options.data, options.target)
     _require_target(options, y)
+    if options.image_shape and names is not None:
+        X = X.reshape(len(X), -1)  # said, so not read from the names of the columns
     apart = read_test(options.data, options.target)
     if apart is None:
         training, test = _split(y, options)
@@ -273,6 +275,7 @@ def _samples_for(model, options, with_target=True):
     if features is not None:
         if names is None:
             raise ValueError(f"{options.data}: {options.model} was trained on named columns of a table")
+        X = X.reshape(len(X), -1)  # whatever was seen in the names of its columns
         del model.feature_names_in_  # columns are in order now, and scikit-learn would warn of an array without names
     return X, y
 

@@ -87,7 +87,7 @@ def _train(command):
 
 def _predict(command):
     command.add_argument("model", metavar="MODEL", help="a .safetensors file of `fastconv train`")
-    command.add_argument("data", metavar="DATA", help="as for train; targets are not needed")
+    command.add_argument("data", metavar="DATA", help="as for train; targets are not needed, x_test goes before x_train")
     command.add_argument("--target", metavar="NAME", help="the column or array to leave out")
     command.add_argument("--proba", action="store_true", help="probabilities of the classes")
 

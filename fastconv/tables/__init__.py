@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from .archives import read_idx, read_npz
+from .sources import opened
 from .text import read_text
 
 TEXT = (".csv", ".tsv", ".txt", ".data")
@@ -60,6 +61,8 @@ def _kind(source):
         return "text"
     if suffix == ".npz":
         return "npz"
+    with opened(source):  # what is missing, or no file, is said first
+        pass
     raise ValueError(
         f'{source}: expected "digits", a table ({", ".join(TEXT)}), an .npz file, or idx files such as train-images-idx3-ubyte'
     )

@@ -1,6 +1,5 @@
 """What is wrong with a table: one line that names the file's line and the column."""
 
-import re
 import warnings
 from math import isfinite
 
@@ -8,12 +7,17 @@ import numpy as np
 
 from .lines import MISSING, is_number, line_of, read_again, short
 
+LARGE = 1e18
+"""The square of a larger number is beyond 32-bit ones."""
+
 
 def explain(table, otherwise):
     """Raise for the first line that is wrong; where Python's reader finds none, say what NumPy's said."""
     for line, cells in read_again(table):
         if len(cells) != table.n_columns:
-            raise ValueError(f"{table.source}: line {line} has {len(cells)} cells, the first line has {table.n_columns}")
+            raise ValueError(
+                f"{table.source}: line {line} has {len(cells)} cell{'s' * (len(cells) != 1)}, the first line has {table.n_columns}"
+            )
         if not _are_plain(cells, table.wanted):
             for k in table.wanted:
                 _require_number(table, line, k, cells[k].strip())
@@ -34,8 +38,8 @@ def _require_number(table, line, k, text):
     where, name = f"{table.source}: line {line}, {table.called(k)}", short(table.names[k]) if table.names else k
     if text.lower() in MISSING:
         raise ValueError(f"{where}: no number ({text!r}); fill it in, or leave the line out")
-    if re.fullmatch(r"[+-]?\d+,\d+", text, re.ASCII):
-        raise ValueError(f"{where}: {short(text)!r} has a decimal comma; write {short(text.replace(',', '.'))}")
+    if "," in text and is_number(text.replace(".", "").replace(",", "")):
+        raise ValueError(f"{where}: {short(text)!r} has a comma; write numbers such as 1.5 and 1000")
     hint = (
         f"; if {name} is what to predict, name it: --target {name}"
         if table.may_be_target
@@ -44,9 +48,11 @@ def _require_number(table, line, k, text):
     raise ValueError(f"{where}: {short(text)!r} is not a number{hint}")
 
 
-def warn_of(table, X):
-    """Say which number is the largest."""
-    row, k = np.unravel_index(max(X.argmin(), X.argmax(), key=lambda place: abs(X[np.unravel_index(place, X.shape)])), X.shape)
-    line = line_of(table, row)
-    message = f"{table.source}: line {line}, {table.called(table.wanted[k])}: {X[row, k]:g} is too large to be squared in 32 bits; is it a mark for a missing number?"
-    warnings.warn(message, UserWarning, stacklevel=3)
+def warn_of_large(table, values, columns):
+    """Say which of `values` (n, len(columns)) is the largest, if it is so large that it can be no measurement."""
+    low, high = values.min(), values.max()  # neither copies, as finding the places does
+    if max(-low, high) > LARGE:
+        row, k = np.argwhere(values == (low if -low > high else high))[0]
+        where = f"{table.source}: line {line_of(table, row)}, {table.called(columns[k])}"
+        message = f"{where}: {values[row, k]:g} is too large to be squared in 32 bits; is it a mark for a missing number?"
+        warnings.warn(message, UserWarning, stacklevel=3)

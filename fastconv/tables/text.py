@@ -7,9 +7,10 @@ from itertools import chain, groupby, islice
 from math import isfinite, isqrt
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from .faults import explain, warn_of
-from .lines import MISSING, Table, find_delimiter, is_number, line_of, numbered_lines, records
+from .faults import explain, warn_of_large
+from .lines import MISSING, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
 from .sources import Refused, opened, require_room
 
 TARGETS = ("target", "label", "class", "y")
@@ -17,9 +18,6 @@ TARGETS = ("target", "label", "class", "y")
 
 INDEX = ("", "Unnamed: 0")
 """Names of a first column that only counts the rows."""
-
-LARGE = 1e18
-"""The square of a larger number is beyond 32-bit ones."""
 
 
 def read_text(source, target, features, with_target):
@@ -29,15 +27,12 @@ def read_text(source, target, features, with_target):
             lines = (line for _, line in numbered_lines(source, file, size))
             head = list(islice(lines, 2))
             table, body = _begin(source, chain(head, lines), find_delimiter(source, head), (target, features, with_target))
-            data = _load(table, body)
-        X, y = _features(table, data), None if table.target is None else data[f"y{table.target}"][:, 0]
-        low, high = X.min(), X.max()
-        if not (isfinite(low) and isfinite(high)):
+            X, texts = _load(table, body)
+        if not (isfinite(X.min()) and isfinite(X.max())):
             explain(table, "infinite or missing numbers")
-        if max(-low, high) > LARGE:
-            warn_of(table, X)
+        warn_of_large(table, X, table.wanted)
         names = None if table.names is None else [table.names[k] for k in table.wanted]
-        return _as_images(X, names), None if y is None else _answers(table, y), names
+        return _as_images(X, names), None if texts is None else _answers(table, texts), names
     except UnicodeDecodeError:
         raise ValueError(f"{source}: not UTF-8 text") from None
     except csv.Error as error:
@@ -72,18 +67,18 @@ def _are_names(first, second):
 def _by_name(source, delimiter, names, target, features, with_target):
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
-        raise ValueError(f"{source}: two columns are called {twice!r}")
+        raise ValueError(f"{source}: two columns are called {short(twice)!r}")
     numbers = {name: k for k, name in enumerate(names)}
     missing = [name for name in (*([] if target is None else [target]), *(features or ())) if name not in numbers]
     if missing:
-        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        raise ValueError(f"{source}: no column {missing[0]!r}, only {shown}")
+        shown = ", ".join(map(short, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        raise ValueError(f"{source}: no column {short(missing[0])!r}, only {shown}")
     found = target
     if target is None and (with_target or features is None):
         known = set(features or ())
         fit = [name for name in names if name.lower() in TARGETS and name not in known]
         if len(fit) > 1:
-            raise ValueError(f"{source}: {' or '.join(fit)} could be the target; choose with --target")
+            raise ValueError(f"{source}: {' or '.join(fit[:3])} could be the target; choose with --target")
         found = fit[0] if fit else None
     if features is None:
         features = [name for k, name in enumerate(names) if name != found and not (k == 0 and name in INDEX)]
@@ -95,7 +90,7 @@ def _by_number(source, delimiter, first, target, features, with_target):
     n = len(first)
     if features is not None:
         raise ValueError(
-            f"{source}: no line of names; the model was trained on columns named {', '.join(features[:3])}{', ...' * (len(features) > 3)}"
+            f"{source}: no line of names; the model was trained on columns named {', '.join(map(short, features[:3]))}{', ...' * (len(features) > 3)}"
         )
     rule = "give the target's column by number, --target 0 for the first, --target -1 for the last"
     if target is None and with_target:
@@ -127,21 +122,36 @@ def _as_images(X, names):
 
 
 def _load(table, body):
-    """-> structured array (n,): a field of numbers for each run of features, texts for the target, two letters of what is ignored"""
-    wanted = set(table.wanted)
-    kinds = groupby(range(table.n_columns), key=lambda k: "x" if k in wanted else "y" if k == table.target else "ignored")
-    fields = []
-    for kind, run in kinds:
-        first, *more = run
-        fields.append((f"{kind}{first}", {"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
-    dtype = np.dtype(fields)
+    """-> X (n, features), texts of the targets (n,) or None"""
+    dtype = _layout(table)
     try:
         # Without usecols, so that a row with more cells is an error, too; never by the file's name, which might be an address.
-        return np.loadtxt(_sized(table, body, dtype), dtype, comments=None, delimiter=table.delimiter, quotechar='"', ndmin=1)
+        data = np.loadtxt(_sized(table, body, dtype), dtype, comments=None, delimiter=table.delimiter, quotechar='"', ndmin=1)
     except (Refused, UnicodeDecodeError):
         raise
     except ValueError as error:
         explain(table, " ".join(str(error).split("; use")[0].split()))
+    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, 8))
+    return X, None if table.target is None else data[f"y{table.target}"][:, 0]
+
+
+def _layout(table):
+    """A row: its features in the order in which they are wanted, the target, and one place for all that is ignored.
+
+    Fields are in the order of the file, a field for neighbours that remain neighbours, but none need be moved once it is read.
+    """
+    n = len(table.wanted)
+    place = {column: k for k, column in enumerate(table.wanted)}
+    kinds = [
+        ("x", place[k]) if k in place else ("y", n) if k == table.target else ("ignored", n + 1) for k in range(table.n_columns)
+    ]
+    names, formats, offsets = [], [], []
+    for (kind, _), run in groupby(enumerate(kinds), key=lambda each: (each[1][0], each[1][1] - each[0])):
+        (first, (_, start)), *more = run
+        names.append(f"{kind}{first}")
+        formats.append(({"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
+        offsets.append(8 * start)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets})
 
 
 def _sized(table, body, dtype):
@@ -153,32 +163,22 @@ def _sized(table, body, dtype):
         yield re.sub(f'{table.delimiter} +"(?!")', f'{table.delimiter}"', line) if gap in line else line
 
 
-def _features(table, data):
-    """-> (n, features), without a copy where they stand in one run"""
-    runs = [name for name in data.dtype.names if name.startswith("x")]
-    if len(runs) == 1 and table.wanted == sorted(table.wanted):
-        return data[runs[0]]
-    place = {number: k for k, number in enumerate(table.wanted)}
-    X = np.empty((len(data), len(table.wanted)))
-    for name in runs:
-        first, block = int(name[1:]), data[name]
-        X[:, [place[first + k] for k in range(block.shape[1])]] = block
-    return X
-
-
 def _answers(table, texts):
     """Whole numbers, numbers, or texts, whichever all of them are; codes such as 007 are texts, and what no int64 holds."""
     texts = [text.strip() for text in texts]
-    present = [text for text in texts if text.lower() not in MISSING]
+    distinct = set(texts)
+    present = {text for text in distinct if text.lower() not in MISSING}
     is_numeric = all(map(is_number, present))
-    for row, text in enumerate(texts):
-        if not text or (is_numeric and text.lower() in MISSING):
-            raise ValueError(f"{table.source}: line {line_of(table, row)}, {table.called(table.target)}: no target")
-    if is_numeric and not any(re.match(r"[+-]?0\d", text) for text in texts):
-        if not any(re.search(r"[.e]", text, re.IGNORECASE) for text in texts):
-            whole = [int(text) for text in texts]
-            if all(-(2**63) <= value < 2**63 for value in whole):
-                return np.array(whole)
+    lacking = distinct - present if is_numeric else distinct & {""}
+    if lacking:
+        row = next(row for row, text in enumerate(texts) if text in lacking)
+        raise ValueError(f"{table.source}: line {line_of(table, row)}, {table.called(table.target)}: no target")
+    if is_numeric and not any(re.match(r"[+-]?0\d", text) for text in distinct):
+        if not any(re.search(r"[.e]", text, re.IGNORECASE) for text in distinct):
+            if all(-(2**63) <= int(text) < 2**63 for text in distinct):
+                return np.array([int(text) for text in texts])
         else:
-            return np.array([float(text) for text in texts])
+            y = np.array([float(text) for text in texts])
+            warn_of_large(table, y[:, None], [table.target])
+            return y
     return np.array(texts)
