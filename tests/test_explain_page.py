@@ -317,9 +317,9 @@ def wide_numbers():
     yield "whole", explain.trace(*explain.integer_example(samples=3))
     net = tiny_net(3, random_state=0)
     yield "tiny", explain.trace(net, rng.normal(size=(3, 1, 5, 5)), [0, 1, 2])
-    layers = [Conv2d(2, 3, padding=1), ReLU(), MaxPool2d(2), Dropout(0.3), Flatten(), Linear(10)]
+    layers = [MaxPool2d(2), Conv2d(2, 3, padding=1), ReLU(), Dropout(0.3), Flatten(), Linear(10)]
     net = Sequential(layers, (1, 8, 8), random_state=0, dtype="float64")
-    x, targets = rng.normal(size=(2, 1, 8, 8)), rng.normal(size=(2, 10)) * 1e-7
+    x, targets = -rng.random((2, 1, 8, 8)) / 100, rng.normal(size=(2, 10)) * 1e-7
     yield "maps", explain.trace(net, x, targets, loss="mse", rng=rng)
 
 
@@ -397,6 +397,8 @@ def test_copied_numbers_have_all_their_digits_and_a_plain_minus(open_page):
     page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.account')); }")
     account = page.evaluate(COPY)
     assert "−" not in account and all(repr(value) in account for value in trace["0.weight"][0].ravel().tolist())
+    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.account')); }")
+    assert "−" in page.inner_text(".account .equation") and "−" not in page.evaluate(COPY)
     page.evaluate("() => { goTo(0); getSelection().removeAllRanges(); }")
     page.dblclick('td[data-name="input"][data-at="0"]')
     assert page.evaluate(COPY) is None  # what is typed is the browser's
