@@ -368,6 +368,20 @@ def test_no_number_is_cut_off_or_under_a_winners_dot(open_page, name, trace):
                 assert page.evaluate(CUT)["wrong"] == [], (width, step, share)
 
 
+def test_a_rotated_kernel_fits_into_the_account(open_page):
+    rng = np.random.default_rng(0)
+    net = Sequential([Conv2d(1, 5, padding=2), Flatten(), Linear(2)], (1, 6, 6), random_state=0, dtype="float64")
+    page = open_page(explain.trace(net, rng.normal(size=(1, 1, 6, 6)), [1]))
+    page.evaluate("() => { goTo(steps.length - 1); focusCell(cellFor({ tensor: trace.arrays['d input'], at: 14 })); }")
+    page.evaluate("() => document.querySelector('[data-reading=correlation]').click()")
+    assert page.locator(".rotated td").count() == 25
+    for width in (1920, 1366, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("() => document.querySelector('.account').classList.add('open')")  # as it is on a phone, once asked for
+        page.evaluate(SCROLL, 0.3)
+        assert page.evaluate(CUT)["wrong"] == [], width
+
+
 COPY = """() => {
   const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
   document.activeElement.dispatchEvent(event);
