@@ -317,9 +317,9 @@ def wide_numbers():
     yield "whole", explain.trace(*explain.integer_example(samples=3))
     net = tiny_net(3, random_state=0)
     yield "tiny", explain.trace(net, rng.normal(size=(3, 1, 5, 5)), [0, 1, 2])
-    layers = [Conv2d(2, 3, padding=1), ReLU(), MaxPool2d(2), Dropout(0.3), Flatten(), Linear(10)]
+    layers = [MaxPool2d(2), Conv2d(2, 3, padding=1), ReLU(), Dropout(0.3), Flatten(), Linear(10)]
     net = Sequential(layers, (1, 8, 8), random_state=0, dtype="float64")
-    x, targets = rng.normal(size=(2, 1, 8, 8)), rng.normal(size=(2, 10)) * 1e-7
+    x, targets = -rng.random((2, 1, 8, 8)) / 100, rng.normal(size=(2, 10)) * 1e-7
     yield "maps", explain.trace(net, x, targets, loss="mse", rng=rng)
 
 
@@ -368,6 +368,20 @@ def test_no_number_is_cut_off_or_under_a_winners_dot(open_page, name, trace):
                 assert page.evaluate(CUT)["wrong"] == [], (width, step, share)
 
 
+def test_a_rotated_kernel_fits_into_the_account(open_page):
+    rng = np.random.default_rng(0)
+    net = Sequential([Conv2d(1, 5, padding=2), Flatten(), Linear(2)], (1, 6, 6), random_state=0, dtype="float64")
+    page = open_page(explain.trace(net, rng.normal(size=(1, 1, 6, 6)), [1]))
+    page.evaluate("() => { goTo(steps.length - 1); focusCell(cellFor({ tensor: trace.arrays['d input'], at: 14 })); }")
+    page.evaluate("() => document.querySelector('[data-reading=correlation]').click()")
+    assert page.locator(".rotated td").count() == 25
+    for width in (1920, 1366, 1024, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("() => document.querySelector('.account').classList.add('open')")  # as it is on a phone, once asked for
+        page.evaluate(SCROLL, 0.3)
+        assert page.evaluate(CUT)["wrong"] == [], width
+
+
 COPY = """() => {
   const event = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
   document.activeElement.dispatchEvent(event);
@@ -397,6 +411,8 @@ def test_copied_numbers_have_all_their_digits_and_a_plain_minus(open_page):
     page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.account')); }")
     account = page.evaluate(COPY)
     assert "−" not in account and all(repr(value) in account for value in trace["0.weight"][0].ravel().tolist())
+    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.account')); }")
+    assert "−" in page.inner_text(".account .equation") and "−" not in page.evaluate(COPY)
     page.evaluate("() => { goTo(0); getSelection().removeAllRanges(); }")
     page.dblclick('td[data-name="input"][data-at="0"]')
     assert page.evaluate(COPY) is None  # what is typed is the browser's

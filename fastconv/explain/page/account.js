@@ -32,6 +32,7 @@ function drawAccount() {
     <h2 class="entry" tabindex="-1">${escapeHtml(entryName(tensor, at))} = ${numberHtml(tensor.data[at], 6)}</h2>
     <button type="button" class="expand" data-expand="" aria-expanded="${find("account").classList.contains("open")}">terms</button>
     <div class="body">${equation}${tabs}${sumHtml()}${termsHtml()}${gateHtml(tensor, at)}${state.account.looks.map(lookHtml).join("")}${rotatedHtml()}</div>`);
+  markScrolling(find("account"));
 }
 
 const READINGS = { scatter: "scatter (col2im)", correlation: "correlation, rotated kernel" };

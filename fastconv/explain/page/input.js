@@ -117,7 +117,7 @@ function start() {
   find("samples").addEventListener("change", (event) => { setSample(Number(event.target.value)); drawSides(); pin(firstChoice()); });
   // A page around this one may say which theme it has.
   addEventListener("message", ({ data: sent }) => ["dark", "light"].includes(sent?.theme) && setTheme(sent.theme));
-  new ResizeObserver(markScrolling).observe(find("sides"));
+  new ResizeObserver(() => markScrolling(root)).observe(find("sides"));
   goTo(0);
   root.dataset.started = "";
   // For a page around this one: what is shown, and how to move in it.

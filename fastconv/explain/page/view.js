@@ -66,13 +66,13 @@ function drawSides() {
   redraw(find("sides"), side("from", from) + side("to", to));
   collectCells(find("sides"));
   for (const grid of find("sides").querySelectorAll("table")) grid.querySelector("td").tabIndex = 0;
-  markScrolling();
+  markScrolling(find("sides"));
   find("loss").innerHTML = `loss ${numberHtml(trace.arrays.loss.data[0], 6)}`;
 }
 
 /** A line where a grid goes on: it ends at a whole cell, and shows by nothing else that there is more. */
-function markScrolling() {
-  for (const plane of root.querySelectorAll(".plane")) plane.classList.toggle("scrolls", plane.scrollWidth > plane.clientWidth);
+function markScrolling(part) {
+  for (const plane of part.querySelectorAll(".plane")) plane.classList.toggle("scrolls", plane.scrollWidth > plane.clientWidth);
 }
 
 /** Of what the step makes, the entry among the first ones with the most terms that are not 0. */
