@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_diabetes, load_digits, load_wine, make_friedman1
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -200,7 +200,8 @@ def main():
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--only", choices=[*CLASSIFICATION, *REGRESSION], metavar="DATA")
     options = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
+    for category in (ConvergenceWarning, DataConversionWarning):
+        warnings.simplefilter("ignore", category)
     ConvNetClassifier(max_iter=1).fit(*load_digits(return_X_y=True))  # compiled before anything is timed
     results = {}
     for data, splits in (CLASSIFICATION | REGRESSION).items():
@@ -218,7 +219,8 @@ def main():
             )
     if options.json:
         known = json.loads(options.json.read_text()) if options.json.exists() else {}
-        options.json.write_text(json.dumps(known | {"estimators": results}, indent=1) + "\n")
+        known["estimators"] = known.get("estimators", {}) | results
+        options.json.write_text(json.dumps(known, indent=1) + "\n")
 
 
 if __name__ == "__main__":
