@@ -12,7 +12,7 @@ test: .venv/test
 
 ENGINE_TESTS := tests/test_engine_training.py
 # What would take hours as plain Python.
-TRAINS_LONG := tests/test_estimators.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
+TRAINS_LONG := tests/test_estimators.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
 
 # What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed; the engine
 # as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM.
@@ -21,6 +21,7 @@ test-more: .venv/test lint
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
+	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	$(BIN)/python benchmarks/run.py --quick
 	$(MAKE) browser

@@ -7,10 +7,10 @@ from numbers import Real
 import numpy as np
 
 
-def as_float(x, name):
+def as_float(x, name, whole=np.float32):
     """`x` as a C-contiguous, writable, native array of float32 or float64, copied only where it must be.
 
-    Integers, bools and float16 become float32. Read-only arrays are copied because Numba would compile every kernel a
+    Integers, bools and float16 become `whole`. Read-only arrays are copied because Numba would compile every kernel a
     second time for them.
 
     Raises
@@ -27,7 +27,7 @@ def as_float(x, name):
     if kind == "f" and size in (4, 8):
         dtype = np.dtype(f"=f{size}")
     elif kind in "iub" or (kind == "f" and size == 2):
-        dtype = np.dtype(np.float32)
+        dtype = np.dtype(whole)
     else:
         raise TypeError(f"{name} must be of a real number type (float32, float64, integers, bool), got {x.dtype}")
     require_memory(x.size * dtype.itemsize, name)
@@ -35,14 +35,16 @@ def as_float(x, name):
 
 
 def as_floats(**arrays):
-    """Each array through `as_float` (None stays None); all must then be of one dtype.
+    """Each array through `as_float` (None stays None), integers, bools and float16 in the precision of the others.
 
     Raises
     ------
     TypeError
         If two of them differ in precision.
     """
-    found = [None if a is None else as_float(a, name) for name, a in arrays.items()]
+    given = [None if a is None else np.asarray(a) for a in arrays.values()]
+    whole = np.float64 if any(a is not None and a.dtype.char == "d" for a in given) else np.float32
+    found = [None if a is None else as_float(a, name, whole) for name, a in zip(arrays, given)]
     if len({a.dtype.char for a in found if a is not None}) > 1:
         kinds = ", ".join(f"{name} {a.dtype}" for name, a in zip(arrays, found) if a is not None)
         raise TypeError(f"arrays must be of one dtype, got {kinds}")
@@ -117,14 +119,19 @@ def share(value, name):
 
 def empty(shape, dtype, name):
     """An uninitialised array, refused rather than wrapped where its size is absurd."""
-    require_memory(prod(shape) * dtype.itemsize, f"{name} {shape}")
+    _require_one(shape, dtype, name)
     return np.empty(shape, dtype)
 
 
 def zeros(shape, dtype, name):
     """As `empty`, filled with zeros."""
-    require_memory(prod(shape) * dtype.itemsize, f"{name} {shape}")
+    _require_one(shape, dtype, name)
     return np.zeros(shape, dtype)
+
+
+def _require_one(shape, dtype, name):
+    """An array without elements is one of the same size a sample."""
+    require_memory(prod(max(size, 1) for size in shape) * dtype.itemsize, f"{name} {shape}")
 
 
 def _physical_memory():

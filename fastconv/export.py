@@ -59,6 +59,8 @@ def _classification(graph, estimator, logits):
     kinds = {"U": ("STRING", object), "O": ("STRING", object), "f": ("DOUBLE", np.float64), "b": ("BOOL", np.bool_)}
     if classes.dtype.kind not in "biufUO":
         raise TypeError(f"classes of {classes.dtype} cannot be exported, only numbers and text")
+    if classes.dtype == np.uint64 and classes[-1] > np.iinfo(np.int64).max:
+        raise ValueError(f"classes such as {classes[-1]} cannot be exported, ONNX models have labels of int64")
     kind, dtype = kinds.get(classes.dtype.kind, ("INT64", np.int64))
     graph.append("Gather", [graph.constant("classes", classes.astype(dtype)), winner], "label")
     return [("label", kind, ["N"]), ("probabilities", "FLOAT", ["N", K])]

@@ -2,7 +2,8 @@
 
 Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``; the
 cache is a small frozen object and nothing is kept anywhere else, so two forwards before one backward are safe. float32 and
-float64 are computed in their own precision, other real types become float32 first. `fastconv.reference` has the same
+float64 are computed in their own precision, other real types are taken into the precision of the floats they
+meet, float32 if there are none. `fastconv.reference` has the same
 operations as plain loops.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from . import kernels
 from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, share, zeros
-from .geometry import Window, conv_window, integer, pool_window
+from .geometry import Window, conv_window, integer, pool_window, taps_inside
 from .losses import (
     BinaryCrossEntropyCache,
     CrossEntropyCache,
@@ -313,7 +314,7 @@ def _grouped(matrix, groups):
 
 def _gradient(dy, shape, dtype):
     """`dy` checked against what the forward pass returned."""
-    dy = as_float(dy, "dy")
+    dy = as_float(dy, "dy", dtype)
     if dy.dtype != dtype:
         raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
     require_shape(dy, shape, "dy", "as the forward pass's output")
@@ -387,7 +388,8 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
     y = empty((*x.shape[:2], OH, OW), x.dtype, "y")
     argmax = empty(y.shape, np.dtype(np.int64), "argmax")
-    kernels.max_pool2d(x, KH, KW, SH, SW, DH, DW, PT, PL, y, argmax)
+    rows, columns = taps_inside(H, KH, SH, DH, PT, OH), taps_inside(W, KW, SW, DW, PL, OW)
+    kernels.max_pool2d(x, rows, columns, SH, SW, DH, DW, PT, PL, y, argmax)
     return y, MaxPool2dCache(argmax, x.shape, x.dtype)
 
 

@@ -4,6 +4,8 @@ import operator
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 _LARGEST = 2**31 - 1
 
 
@@ -88,6 +90,20 @@ def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False)
     kernel, dilation = pair(kernel_size, "kernel_size", 1), pair(dilation, "dilation", 1)
     stride = kernel if stride is None else pair(stride, "stride", 1)
     return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
+
+
+def taps_inside(size, K, S, D, before, count):
+    """The taps along one axis with which some window sees the image, ascending: bounded by the image, however large K is."""
+
+    def seen(i):
+        start = i * S - before
+        return range(max(-(start // D), 0), min((size - 1 - start) // D + 1, K))
+
+    first, stop = seen(count - 1).start, seen(0).stop
+    if stop - first <= 4 * size:
+        return np.arange(first, stop)
+    # ceil_mode may put a second window far from the first.
+    return np.unique(np.concatenate([seen(i) for i in range(count)]))
 
 
 def _is_sequence(value):

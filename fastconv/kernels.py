@@ -106,8 +106,10 @@ def relu_gate(dy, shut, dx):
 
 
 @kernel
-def max_pool2d(x, KH, KW, SH, SW, DH, DW, PT, PL, y, argmax):
+def max_pool2d(x, rows, columns, SH, SW, DH, DW, PT, PL, y, argmax):
     """x (N, C, H, W) -> y (N, C, OH, OW) and argmax, h*W + w of each window's maximum in its plane.
+
+    The taps are those of `rows` and `columns`: the others see nothing but padding.
 
     The first maximum wins a tie; a NaN wins over everything before it, so the last NaN stays. A window that lies in the padding
     altogether has argmax -1 and y -inf.
@@ -122,8 +124,8 @@ def max_pool2d(x, KH, KW, SH, SW, DH, DW, PT, PL, y, argmax):
         for at in range(plane * OH * OW, (plane + 1) * OH * OW):
             maxima[uintp(at)] = -np.inf
             winners[uintp(at)] = -1
-        for u in range(KH):
-            for v in range(KW):
+        for u in rows:
+            for v in columns:
                 shift = v * DW - PL
                 first = min(max(-(shift // SW), 0), OW)
                 stop = max(min((W - 1 - shift) // SW + 1, OW), first)

@@ -308,7 +308,7 @@ def _whole(labels, N, column):
 def as_weights(sample_weight, N, dtype):
     """`sample_weight` as (N,) of `dtype`, checked."""
     with np.errstate(over="ignore"):  # an overflow is infinite, and refused below
-        weights = as_float(sample_weight, "sample_weight").astype(dtype, copy=False)
+        weights = as_float(sample_weight, "sample_weight", dtype).astype(dtype, copy=False)
     require_shape(weights, (N,), "sample_weight", f"for a batch of {N}")
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")

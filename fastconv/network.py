@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from . import functional, portable
-from .arrays import as_float, layout_hint, require_shape, within
+from .arrays import as_float, empty, layout_hint, require_memory, require_shape, within
 from .geometry import integer
 from .jit import MISSING
 from .layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU
@@ -39,7 +39,7 @@ class Parameters(dict):
     def _checked(self, name, value):
         if name not in self:
             raise KeyError(f"no parameter {name!r}, there are {', '.join(self)}")
-        view, value = self[name], as_float(_detached(value), name)
+        view, value = self[name], as_float(_detached(value), name, self[name].dtype)
         if value.ndim == 0 and view.size == 1:
             value = value.reshape(view.shape)
         require_shape(value, view.shape, name, "as the parameter")
@@ -102,7 +102,7 @@ class Sequential:
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
         self.shapes = infer_shapes(self.layers, self.input_shape)
         self._names, self._places = parameter_layout(self.layers, self.shapes)
-        self.buffer = np.empty(sum(prod(shape) for _, _, shape in self._places), self.dtype)
+        self.buffer = empty((sum(prod(shape) for _, _, shape in self._places),), self.dtype, "the parameters")
         self.params = Parameters(self.named(self.buffer))
         self._layer_params = [[self.params[name] for name in names] for names in self._names]
         self._initialise(np.random.default_rng(random_state))
@@ -368,7 +368,7 @@ class Sequential:
         return max(taps)
 
     def _input(self, x):
-        x = as_float(x, "x")
+        x = as_float(x, "x", self.dtype)
         if x.shape[1:] != self.input_shape:
             expected, hint = f"(N, {', '.join(map(str, self.input_shape))})", layout_hint(x.shape, self.input_shape, "x")
             raise ValueError(f"x has shape {x.shape}, expected {expected}{hint}")
@@ -428,15 +428,17 @@ def checked_shape(input_shape):
 
 
 def infer_shapes(layers, shape):
-    """The shape before each layer, and after the last."""
+    """The shape before each layer, and after the last; ValueError for one that no memory holds, even in float32."""
     if not layers:
         raise ValueError("a network needs at least one layer")
+    require_memory(prod(shape) * 4, f"one sample {shape}")
     shapes = [shape]
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
         try:
             shapes.append(layer.output_shape(shapes[-1]))
+            require_memory(prod(shapes[-1]) * 4, f"the output {shapes[-1]} of one sample")
         except ValueError as error:
             raise ValueError(f"layer {index}, {layer!r}: {error}") from None
     return tuple(shapes)

@@ -8,9 +8,9 @@ whole runs of samples, and no result is ever transposed.
 from math import prod
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from .geometry import conv_window, pool_window
+from .arrays import require_memory, zeros
+from .geometry import conv_window, pool_window, taps_inside
 
 CHUNK_BYTES = 2**22
 """Patches of one chunk of the batch: about what a core's cache holds."""
@@ -20,7 +20,8 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     """x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) -> y (N, F, OH, OW), None"""
     window = conv_window(*x.shape[2:], w.shape[2:], stride, padding, dilation)
     F, N, P = len(w), len(x), window.OH * window.OW
-    cols = _taps(_padded(_batch_last(x), window, 0), window)  # (C, KH, KW, OH, OW, N)
+    require_memory(F * max(N, 1) * P * x.itemsize, f"y {(N, F, window.OH, window.OW)}")
+    cols = _patches(_batch_last(x), window)  # (C, KH, KW, OH, OW, N)
     with np.errstate(all="ignore"):
         y = np.matmul(w.reshape(groups, F // groups, -1), cols.reshape(groups, w[0].size, P * N)).reshape(F, P * N)
         if b is not None:
@@ -31,13 +32,13 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
 def max_pool2d_forward(x, kernel_size, stride=None, padding=0):
     """x (N, C, H, W) -> y (N, C, OH, OW), None"""
     window = pool_window(*x.shape[2:], kernel_size, stride, padding)
-    return _reduced(np.maximum, _padded(_batch_last(x), window, -np.inf), window), None
+    return _reduced(np.maximum, _batch_last(x), window, -np.inf), None
 
 
 def avg_pool2d_forward(x, kernel_size, stride=None, padding=0):
     """x (N, C, H, W) -> y (N, C, OH, OW), None"""
     window = pool_window(*x.shape[2:], kernel_size, stride, padding)
-    y = _reduced(np.add, _padded(_batch_last(x), window, 0), window)
+    y = _reduced(np.add, _batch_last(x), window, 0)
     with np.errstate(all="ignore"):
         y /= y.dtype.type(window.KH * window.KW)
     return y, None
@@ -73,32 +74,44 @@ def _batch_first(x):
     return x.transpose(3, 0, 1, 2)
 
 
-def _padded(x, window, value):
-    """x (C, H, W, N) within its padding."""
-    if not any(window[8:12]):
+def _patches(x, window):
+    """x (C, H, W, N) -> (C, KH, KW, OH, OW, N): each tap's pixels for all windows, zeros where they are padding."""
+    if window.is_pointwise:
         return x
-    C, H, W, N = x.shape
-    top, left = window.PT, window.PL
-    padded = np.full((C, top + H + window.PB, left + W + window.PR, N), value, x.dtype)
-    padded[:, top : top + H, left : left + W] = x
-    return padded
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    cols = zeros((len(x), KH, KW, OH, OW, x.shape[3]), x.dtype, "the patches")
+    for u in range(KH):
+        outputs, rows = _seen(H, SH, u * DH - PT, OH)
+        for v in range(KW):
+            across, columns = _seen(W, SW, v * DW - PL, OW)
+            cols[:, u, v, outputs, across] = x[:, rows, columns]
+    return cols
 
 
-def _taps(x, window):
-    """x (C, H, W, N), padded -> (C, KH, KW, OH, OW, N), a view: each tap's pixels for all windows."""
-    KH, KW, SH, SW, DH, DW = window[2:8]
-    spans = (KH - 1) * DH + 1, (KW - 1) * DW + 1
-    windows = sliding_window_view(x, spans, axis=(1, 2))[:, ::SH, ::SW, :, ::DH, ::DW]  # (C, OH, OW, N, KH, KW)
-    return windows.transpose(0, 4, 5, 1, 2, 3)
+def _reduced(ufunc, x, window, nothing):
+    """x (C, H, W, N) -> (N, C, OH, OW): `ufunc` over what each window sees of the image, first down, then across."""
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    y = _reduced_along(1, ufunc, x, (H, KH, SH, DH, PT, OH), nothing)
+    return _batch_first(_reduced_along(2, ufunc, y, (W, KW, SW, DW, PL, OW), nothing))
 
 
-def _reduced(ufunc, x, window):
-    """x (C, H, W, N), padded -> (N, C, OH, OW): `ufunc` over the taps of each window."""
-    taps = _taps(x, window)
-    y = taps[:, 0, 0].copy()
-    with np.errstate(invalid="ignore"):
-        for u in range(window.KH):
-            for v in range(window.KW):
-                if u or v:
-                    ufunc(y, taps[:, u, v], out=y)
-    return _batch_first(y)
+def _reduced_along(axis, ufunc, x, window, nothing):
+    """`x` with `axis` reduced to its windows."""
+    size, K, S, D, before, count = window
+    y = np.full((*x.shape[:axis], count, *x.shape[axis + 1 :]), nothing, x.dtype)
+    every = (slice(None),) * axis
+    with np.errstate(all="ignore"):
+        for tap in taps_inside(*window):
+            outputs, pixels = _seen(size, S, int(tap) * D - before, count)
+            part = y[(*every, outputs)]
+            ufunc(part, x[(*every, pixels)], out=part)
+    return y
+
+
+def _seen(size, S, shift, count):
+    """Slices of the outputs i whose pixel i*S + shift lies inside the image, and of those pixels."""
+    first = min(max(-(shift // S), 0), count)
+    stop = min((size - 1 - shift) // S + 1, count)
+    if stop <= first:
+        return slice(0, 0), slice(0, 0)
+    return slice(first, stop), slice(first * S + shift, (stop - 1) * S + shift + 1, S)

@@ -12,17 +12,19 @@ The letters are the same everywhere::
     f  filter                    KH, KW       height and width of the window
     i, j  row, column of y       OH, OW       height and width of the output
     u, v  row, column of the window (a "tap")
-    p, q  row, column of the padded image: p = i*stride + u*dilation, q = j*stride + v*dilation
-    h, w  row, column of the image itself: h = p - top padding, w = q - left padding
+    h, w  row, column of the image
+    p, q  row, column that a tap sees: p = i*stride + u*dilation - top padding, q = j*stride + v*dilation - left padding,
+          and H or W where that lies outside: all padding is one row and one column of zeros behind the image
 
 ``dy`` is the gradient of the loss with respect to ``y``: as large as ``y``, and handed back by the operation above.
 ``for i, j in np.ndindex(OH, OW)`` is ``for i in range(OH): for j in range(OW):`` on one line.
 
-float32 stays float32 and float64 stays float64; integers, bools and float16 become float32 first. Sums are taken in
-float64 and rounded once, when they are complete.
+float32 stays float32 and float64 stays float64, and the two do not mix; integers, bools and float16 follow the floats
+they meet, and become float32 if there are none. Sums are taken in float64 and rounded once, when they are complete.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, prod
 from typing import NamedTuple
 
@@ -61,17 +63,19 @@ class _Axis(NamedTuple):
     out: int  # positions of the window
 
     def at(self, i, u):
-        """The place in the padded image that tap `u` of window `i` sees."""
-        return i * self.stride + u * self.dilation
+        """The row or column that tap `u` of window `i` sees; one past the last stands for all padding."""
+        p = i * self.stride + u * self.dilation - self.before
+        return p if 0 <= p < self.size else self.size
 
-    @property
-    def padded(self):
-        """The padded image's size; with ceil_mode the last window may reach beyond the padding asked for."""
-        return max(self.before + self.size + self.after, self.at(self.out - 1, self.kernel - 1) + 1)
+    def inside(self, i):
+        """The taps of window `i` that see the image itself: few, however large the window is."""
+        start = i * self.stride - self.before
+        return range(max(0, -(start // self.dilation)), min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
 
     def taps(self, i, count_padding):
         """How many taps of the undilated window `i` lie inside the image, or inside image and padding."""
-        start, stop = self.at(i, 0), self.at(i, self.kernel)
+        start = i * self.stride
+        stop = start + self.kernel
         if count_padding:
             return min(stop, self.before + self.size + self.after) - start
         return max(0, min(stop, self.before + self.size) - max(start, self.before))
@@ -117,36 +121,56 @@ def _pair(value):
     return first, second
 
 
-def _pad(x, down, across):
-    """A copy of `x` (N, C, H, W) in float64 with its zeros around it."""
+def _pad(x):
+    """A copy of `x` (N, C, H, W) in float64 with a row and a column of zeros behind it, which are all padding there is."""
     N, C, H, W = x.shape
-    padded = np.zeros((N, C, down.padded, across.padded))
-    _crop(padded, down, across)[...] = x
+    padded = np.zeros((N, C, H + 1, W + 1))
+    padded[:, :, :H, :W] = x
     return padded
 
 
-def _crop(padded, down, across):
-    """The image inside its padding, as a view."""
-    return padded[:, :, down.before : down.before + down.size, across.before : across.before + across.size]
+def _crop(padded):
+    """The image without its padding, as a view."""
+    return padded[:, :, :-1, :-1]
 
 
 # Arrays --------------------------------------------------------------------------------------------------------------
 
 
-def _float(a):
-    """`a` as a native array of float32 or float64."""
-    a = np.asarray(a)
-    dtype = a.dtype.newbyteorder("=")
-    if dtype.kind in "iub" or dtype == np.float16:
-        dtype = np.dtype(np.float32)
-    if dtype not in (np.float32, np.float64):
-        raise TypeError(f"expected real numbers of at most 64 bits, got {a.dtype}")
-    return a.astype(dtype, copy=False)
+def _float(*arrays):
+    """The arrays, native and all of float32 or all of float64; None stays None."""
+    arrays = [None if a is None else np.asarray(a) for a in arrays]
+    kinds = {a.dtype.newbyteorder("=") for a in arrays if a is not None}
+    floats = {kind for kind in kinds if kind in (np.float32, np.float64)}
+    if any(kind.kind not in "iub" and kind != np.float16 for kind in kinds - floats):
+        raise TypeError(f"expected real numbers of at most 64 bits, got {', '.join(map(str, kinds))}")
+    if len(floats) > 1:
+        raise TypeError("expected arrays of one precision, got float32 and float64")
+    dtype = floats.pop() if floats else np.float32
+    found = [None if a is None else a.astype(dtype, copy=False) for a in arrays]
+    return found if len(found) > 1 else found[0]
 
 
 def _double(a):
     """`a` in float64, for sums that are rounded only when they are complete."""
-    return _float(a).astype(np.float64)
+    a = np.asarray(a)
+    return (a if a.dtype.kind in "iub" else _float(a)).astype(np.float64)
+
+
+def _gradient(dy, shape, dtype):
+    """`dy` in float64, once it is known to be of the shape and dtype of what the forward pass returned."""
+    dy, _ = _float(dy, np.empty(0, dtype))
+    _expect("dy", dy.shape, shape)
+    return _double(dy)
+
+
+def _zeros(shape, dtype, name):
+    """A new array for the result `name`."""
+    try:
+        return np.zeros(shape, dtype)
+    except (MemoryError, ValueError):  # of these NumPy raises one or the other, from size to size
+        size = prod(max(length, 1) for length in shape) * dtype.itemsize / 2**30
+        raise ValueError(f"{name} {shape} would take {size:,.1f} GiB, more than this machine's memory") from None
 
 
 def _expect(name, shape, expected):
@@ -187,8 +211,8 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
     x = _float(x)
     down, across = _window(x.shape, kernel_size, stride, padding, dilation)
     N, C, KH, KW, OH, OW = *x.shape[:2], down.kernel, across.kernel, down.out, across.out
-    padded = _pad(x, down, across)
-    cols = np.zeros((C * KH * KW, N * OH * OW), x.dtype)
+    padded = _pad(x)
+    cols = _zeros((C * KH * KW, N * OH * OW), x.dtype, "the patch matrix")
     for n, i, j in np.ndindex(N, OH, OW):
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
@@ -224,12 +248,12 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
     down, across = _window(x_shape, kernel_size, stride, padding, dilation)
     N, C, KH, KW, OH, OW = *x_shape[:2], down.kernel, across.kernel, down.out, across.out
     _expect("cols", cols.shape, (C * KH * KW, N * OH * OW))
-    padded = np.zeros((N, C, down.padded, across.padded))
+    padded = _pad(np.zeros(x_shape))
     for n, i, j in np.ndindex(N, OH, OW):
         for c, u, v in np.ndindex(C, KH, KW):
             row, column = c * KH * KW + u * KW + v, n * OH * OW + i * OW + j
             padded[n, c, down.at(i, u), across.at(j, v)] += cols[row, column]
-    return _crop(padded, down, across).astype(cols.dtype)
+    return _crop(padded).astype(cols.dtype)
 
 
 # Convolution ---------------------------------------------------------------------------------------------------------
@@ -253,7 +277,7 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) -> y (N, F, OH, OW)
 
     ``y[n, f, i, j] = b[f] + sum over c, u, v of w[f, c, u, v] * padded[n, c, p, q]``, where
-    ``p = i*stride + u*dilation`` and ``q = j*stride + v*dilation``.
+    ``p = i*stride + u*dilation - top padding`` and ``q = j*stride + v*dilation - left padding``.
 
     Parameters
     ----------
@@ -270,15 +294,15 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     y : array (N, F, OH, OW)
     cache : Conv2dCache
     """
-    x, w, b = _float(x), _float(w), None if b is None else _float(b)
+    x, w, b = _float(x, w, b)
     F, C_group, KH, KW = w.shape
     down, across = _window(x.shape, (KH, KW), stride, padding, dilation)
     if groups < 1 or F % groups or x.shape[1] != C_group * groups:
         raise ValueError(f"w of shape {w.shape} in {groups} groups does not fit x of shape {x.shape}")
     if b is not None:
         _expect("b", b.shape, (F,))
-    padded, taps = _pad(x, down, across), _double(w)
-    y = np.zeros((len(x), F, down.out, across.out), x.dtype)
+    padded, taps = _pad(x), _double(w)
+    y = _zeros((len(x), F, down.out, across.out), x.dtype, "y")
     for n, f, i, j in np.ndindex(y.shape):
         first = f // (F // groups) * C_group
         total = 0.0 if b is None else float(b[f])
@@ -314,9 +338,8 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     x, w, b, groups = cache.x, cache.w, cache.b, cache.groups
     down, across = cache.window
     F, C_group, KH, KW = w.shape
-    dy = _double(dy)
-    _expect("dy", dy.shape, (len(x), F, down.out, across.out))
-    padded, taps = _pad(x, down, across), _double(w)
+    dy = _gradient(dy, (len(x), F, down.out, across.out), x.dtype)
+    padded, taps = _pad(x), _double(w)
     dpadded, dw, db = np.zeros(padded.shape), np.zeros(w.shape), np.zeros(F)
     for n, f, i, j in np.ndindex(dy.shape):
         first = f // (F // groups) * C_group
@@ -326,7 +349,7 @@ def conv2d_backward(dy, cache, *, need_dx=True):
             dw[f, c, u, v] += dy[n, f, i, j] * padded[n, first + c, p, q]
             if need_dx:
                 dpadded[n, first + c, p, q] += dy[n, f, i, j] * taps[f, c, u, v]
-    dx = _crop(dpadded, down, across).astype(x.dtype) if need_dx else None
+    dx = _crop(dpadded).astype(x.dtype) if need_dx else None
     return dx, dw.astype(w.dtype), None if b is None else db.astype(b.dtype)
 
 
@@ -375,16 +398,15 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     stride = kernel_size if stride is None else stride
     down, across = _window(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     N, C, H, W = x.shape
-    y = np.zeros((N, C, down.out, across.out), x.dtype)
+    y = _zeros((N, C, down.out, across.out), x.dtype, "y")
     argmax = np.zeros(y.shape, np.int64)
     for n, c, i, j in np.ndindex(y.shape):
         best, winner = -np.inf, -1
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            h, w = down.at(i, u) - down.before, across.at(j, v) - across.before
-            if 0 <= h < H and 0 <= w < W:
-                value = x[n, c, h, w]
-                if winner == -1 or value > best or np.isnan(value):
-                    best, winner = value, h * W + w
+        for u, v in product(down.inside(i), across.inside(j)):
+            h, w = down.at(i, u), across.at(j, v)
+            value = x[n, c, h, w]
+            if winner == -1 or value > best or np.isnan(value):
+                best, winner = value, h * W + w
         y[n, c, i, j], argmax[n, c, i, j] = best, winner
     return y, MaxPool2dCache(argmax, x.shape, x.dtype)
 
@@ -410,8 +432,7 @@ def max_pool2d_backward(dy, cache):
     >>> max_pool2d_backward(np.array([[[[0.7, 0.9]]]]), cache)[0, 0, 0]  # the 4 won both windows
     array([0. , 0. , 1.6, 0. , 0. ])
     """
-    dy = _double(dy)
-    _expect("dy", dy.shape, cache.argmax.shape)
+    dy = _gradient(dy, cache.argmax.shape, cache.dtype)
     dx = np.zeros(cache.x_shape)
     W = cache.x_shape[3]
     for n, c, i, j in np.ndindex(dy.shape):
@@ -458,12 +479,12 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     x = _float(x)
     stride = kernel_size if stride is None else stride
     down, across = _window(x.shape, kernel_size, stride, padding, 1, ceil_mode)
-    padded = _pad(x, down, across)
-    y = np.zeros((*x.shape[:2], down.out, across.out), x.dtype)
+    wide = _double(x)
+    y = _zeros((*x.shape[:2], down.out, across.out), x.dtype, "y")
     for n, c, i, j in np.ndindex(y.shape):
         total, count = 0.0, _count(down, across, i, j, count_include_pad)
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            total += padded[n, c, down.at(i, u), across.at(j, v)]
+        for u, v in product(down.inside(i), across.inside(j)):
+            total += wide[n, c, down.at(i, u), across.at(j, v)]
         y[n, c, i, j] = total / count if count else 0
     return y, AvgPool2dCache((down, across), count_include_pad, x.shape, x.dtype)
 
@@ -485,14 +506,13 @@ def avg_pool2d_backward(dy, cache):
     """
     down, across = cache.window
     N, C, H, W = cache.x_shape
-    dy = _double(dy)
-    _expect("dy", dy.shape, (N, C, down.out, across.out))
-    dpadded = np.zeros((N, C, down.padded, across.padded))
+    dy = _gradient(dy, (N, C, down.out, across.out), cache.dtype)
+    dx = np.zeros(cache.x_shape)
     for n, c, i, j in np.ndindex(dy.shape):
         count = _count(down, across, i, j, cache.count_include_pad)
-        for u, v in np.ndindex(down.kernel, across.kernel):
-            dpadded[n, c, down.at(i, u), across.at(j, v)] += dy[n, c, i, j] / count if count else 0
-    return _crop(dpadded, down, across).astype(cache.dtype)
+        for u, v in product(down.inside(i), across.inside(j)):
+            dx[n, c, down.at(i, u), across.at(j, v)] += dy[n, c, i, j] / count if count else 0
+    return dx.astype(cache.dtype)
 
 
 def _count(down, across, i, j, count_include_pad):
@@ -508,6 +528,7 @@ class ReLUCache:
     """What `relu_backward` needs of the forward pass."""
 
     blocked: np.ndarray  # bool, True where x <= 0: no gradient passes there
+    dtype: np.dtype  # of x
 
 
 def relu_forward(x):
@@ -526,7 +547,7 @@ def relu_forward(x):
     """
     x = _float(x)
     blocked = x <= 0  # not "~(x > 0)", which is True for nan
-    return np.where(blocked, x.dtype.type(0), x), ReLUCache(blocked)
+    return np.where(blocked, x.dtype.type(0), x), ReLUCache(blocked, x.dtype)
 
 
 def relu_backward(dy, cache):
@@ -543,8 +564,7 @@ def relu_backward(dy, cache):
     -------
     dx : array
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, cache.blocked.shape)
+    dy = _gradient(dy, cache.blocked.shape, cache.dtype).astype(cache.dtype)
     return np.where(cache.blocked, dy.dtype.type(0), dy)  # a product with the mask would make nan of 0 * inf
 
 
@@ -553,7 +573,7 @@ class DropoutCache:
     """What `dropout_backward` needs of the forward pass."""
 
     keep: np.ndarray  # bool, as x
-    scale: float  # 1 / (1 - p)
+    scale: np.floating  # 1 / (1 - p), of x's dtype
 
 
 @_silent
@@ -576,7 +596,7 @@ def dropout_forward(x, p, *, rng):
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p!r}")
     x = _float(x)
-    cache = DropoutCache(keep=rng.random(x.shape) >= p, scale=1 / (1 - p))
+    cache = DropoutCache(keep=rng.random(x.shape) >= p, scale=x.dtype.type(1 / (1 - p)))
     return _drop(x, cache), cache
 
 
@@ -595,13 +615,11 @@ def dropout_backward(dy, cache):
     -------
     dx : array
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, cache.keep.shape)
-    return _drop(dy, cache)
+    return _drop(_gradient(dy, cache.keep.shape, cache.scale.dtype).astype(cache.scale.dtype), cache)
 
 
 def _drop(a, cache):
-    return np.where(cache.keep, a * a.dtype.type(cache.scale), a.dtype.type(0))
+    return np.where(cache.keep, a * cache.scale, a.dtype.type(0))
 
 
 # Flatten and linear --------------------------------------------------------------------------------------------------
@@ -612,6 +630,7 @@ class FlattenCache:
     """What `flatten_backward` needs of the forward pass."""
 
     x_shape: tuple  # (N, C, H, W)
+    dtype: np.dtype  # of x
 
 
 def flatten_forward(x):
@@ -629,7 +648,7 @@ def flatten_forward(x):
     cache : FlattenCache
     """
     x = _float(x)
-    return x.reshape(len(x), prod(x.shape[1:])), FlattenCache(x.shape)
+    return x.reshape(len(x), prod(x.shape[1:])), FlattenCache(x.shape, x.dtype)
 
 
 def flatten_backward(dy, cache):
@@ -646,9 +665,8 @@ def flatten_backward(dy, cache):
     -------
     dx : array (N, C, H, W)
     """
-    dy = _float(dy)
-    _expect("dy", dy.shape, (cache.x_shape[0], prod(cache.x_shape[1:])))
-    return dy.reshape(cache.x_shape)
+    dy = _gradient(dy, (cache.x_shape[0], prod(cache.x_shape[1:])), cache.dtype)
+    return dy.astype(cache.dtype).reshape(cache.x_shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -677,7 +695,7 @@ def linear_forward(x, w, b=None):
     y : array (N, out)
     cache : LinearCache
     """
-    x, w, b = _float(x), _float(w), None if b is None else _float(b)
+    x, w, b = _float(x, w, b)
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[1]:
         raise ValueError(f"x (N, in) of shape {x.shape} does not fit w (out, in) of shape {w.shape}")
     if b is not None:
@@ -710,8 +728,7 @@ def linear_backward(dy, cache):
     db : array (out,), or None if there was no b
     """
     x, w, b = cache.x, cache.w, cache.b
-    dy = _double(dy)
-    _expect("dy", dy.shape, (len(x), len(w)))
+    dy = _gradient(dy, (len(x), len(w)), x.dtype)
     wide, weights = _double(x), _double(w)
     dx, dw, db = np.zeros(x.shape), np.zeros(w.shape), np.zeros(len(w))
     for n, o in np.ndindex(dy.shape):
@@ -793,6 +810,8 @@ def cross_entropy_forward(logits, labels, *, sample_weight=None):
     """
     logits, labels = _float(logits), np.asarray(labels)
     N, classes = logits.shape
+    if N and labels.dtype.kind not in "iu":
+        raise TypeError(f"labels must be integers, got {labels.dtype}")
     _expect("labels", labels.shape, (N,))
     if N and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
@@ -852,7 +871,7 @@ def mse_forward(y, target, *, sample_weight=None):
         nan for an empty batch.
     cache : MSECache
     """
-    y, target = _float(y), _float(target)
+    y, target = _float(y, target)
     _expect("target", target.shape, y.shape)
     cache = MSECache(y, target, _shares(sample_weight, len(y)))
     outputs = prod(y.shape[1:])
@@ -911,7 +930,7 @@ def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=No
         nan for an empty batch.
     cache : BinaryCrossEntropyCache
     """
-    logits, target = _float(logits), _float(target)
+    logits, target = _float(logits, target)
     _expect("target", target.shape, logits.shape)
     cache = BinaryCrossEntropyCache(logits, target, _shares(sample_weight, len(logits)))
     z, t = _double(logits), _double(target)

@@ -271,7 +271,7 @@ def _two(validation):
 
 def _samples(net, X, y, loss, X_name, y_name):
     """X as the network's input and y as what its loss compares, checked in full before the first step."""
-    X = as_float(X, X_name)
+    X = as_float(X, X_name, net.dtype)
     hint = layout_hint(X.shape, net.input_shape, "x" if " " in X_name else X_name)
     require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}{hint}")
     if not len(X):
@@ -282,7 +282,7 @@ def _samples(net, X, y, loss, X_name, y_name):
         if len(shape) != 2:
             raise ValueError(f"cross_entropy takes logits (N, K), the network returns {shape}; end it with Flatten or Linear")
         return X, as_labels(y, shape, y_name)
-    y = as_float(y, y_name)
+    y = as_float(y, y_name, net.dtype)
     if y.shape == shape[:1] and shape[1:] == (1,):
         y = y[:, None]
     require_shape(y, shape, y_name, "as the network's output")

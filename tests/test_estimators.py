@@ -16,11 +16,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
-from fastconv import Conv2d, ConvNetClassifier, ConvNetRegressor, Flatten, Linear, MaxPool2d, ReLU, functional
+from fastconv import (
+    Adam,
+    Conv2d,
+    ConvNetClassifier,
+    ConvNetRegressor,
+    DivergenceError,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    functional,
+)
 from fastconv.estimators.architecture import auto_layers, sample_shape
 from fastconv.estimators.progress import progress
 from fastconv.estimators.shifts import Shifts
 from fastconv.network import Sequential
+from fastconv.training import train
 
 X, Y = load_digits(return_X_y=True)
 SMALL = [Conv2d(4, 3), ReLU(), MaxPool2d(2)]
@@ -237,8 +249,6 @@ def test_several_labels():
 
 
 def test_the_penalty_is_on_weights_divided_by_the_batch():
-    from fastconv import Adam, train
-
     model = ConvNetClassifier(
         [Flatten(), Linear(5), ReLU()], alpha=3.0, max_iter=2, shuffle=False, average=False, random_state=0
     )
@@ -336,7 +346,10 @@ def test_progress_is_lines_elsewhere_and_a_bar_on_a_terminal(capsys):
 
 
 def test_training_that_diverges_says_so():
-    with pytest.raises(ValueError, match=r"the loss became (nan|inf) in epoch \d; lower learning_rate_init"):
+    with (
+        pytest.warns(UserWarning, match="100000000.0"),
+        pytest.raises(DivergenceError, match=r"in epoch \d, step \d.* is not finite; lower learning_rate_init \(1e\+08\)"),
+    ):
         quick(solver="sgd", learning_rate_init=1e8, max_iter=5).fit(X[:300], Y[:300])
 
 
@@ -413,3 +426,37 @@ def test_labels_may_be_sparse():
     labels = np.stack([Y % 2, Y > 4], axis=1).astype(int)
     dense = quick().fit(X[:200], labels[:200])
     assert_array_equal(quick().fit(X[:200], scipy_sparse.csr_matrix(labels[:200])).predict_proba(X), dense.predict_proba(X))
+
+
+def test_the_digits_model_of_the_readme_is_saved(tmp_path):
+    model = ConvNetClassifier(max_iter=1).fit(X[:200], Y[:200])
+    model.save(tmp_path / "m.safetensors")
+    assert_array_equal(ConvNetClassifier.load(tmp_path / "m.safetensors").predict_proba(X), model.predict_proba(X))
+
+
+def test_labels_of_every_type_come_back(tmp_path):
+    for labels in (Y.astype(np.dtypes.StringDType()), Y.astype(object), (Y > 4).astype(object), Y.astype(np.float16), Y.astype("U300"),
+                   Y.astype(np.uint64) + np.uint64(2**63), np.array(["\ud800", "é"])[Y % 2]):  # fmt: skip
+        model = quick(max_iter=1).fit(X[:100], labels[:100])
+        model.save(tmp_path / "m.safetensors")
+        again = ConvNetClassifier.load(tmp_path / "m.safetensors")
+        assert_array_equal(again.predict(X), model.predict(X))
+        assert again.classes_.dtype.kind == model.classes_.dtype.kind
+        again.partial_fit(X[:100], labels[:100])
+
+
+def test_numbers_beyond_float32_are_not_exported(tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match="beyond the float32 of ONNX"):
+        quick(ConvNetRegressor, max_iter=1).fit(X[:100], Y[:100] * 1e160).to_onnx(tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="int64"):
+        quick(max_iter=1).fit(X[:100], Y[:100].astype(np.uint64) + np.uint64(2**63)).to_onnx(tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_parameters_that_fit_refuses_are_not_saved(tmp_path):
+    model = quick(max_iter=1).fit(X[:100], Y[:100])
+    for bad in ({"solver": "lbfgs"}, {"n_threads": 2**40}, {"alpha": np.nan}, {"layers": [ReLU]}):
+        with pytest.raises((ValueError, TypeError)):
+            copy.deepcopy(model).set_params(**bad).save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -1,10 +1,12 @@
 """Model files: what is saved comes back, and nothing damaged loads."""
 
+import copy
 import hashlib
 import json
 import os
 import stat
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +162,13 @@ def test_no_flipped_bit_of_an_estimator_loads(tmp_path):
         ({"scale": 0.0}, "a scale of 0.0"),
         ({"feature_names": ["only one"]}, "1 feature names for 60 features"),
         ({"params": {"n_threads": "x"}}, "n_threads"),
+        ({"params": {"n_threads": 2**40}}, "n_threads"),
+        ({"params": {"random_state": -1}}, "random_state"),
+        ({"classes_dtype": "i4,("}, "classes of type"),
+        ({"classes": [1, 2, 3], "classes_dtype": "<f8"}, "classes of type"),
+        ({"classes": [True, 1, 2], "classes_dtype": "<i8"}, "classes of type"),
+        ({"mean": [0.0] * 7}, "mean has 7 numbers for 60 features"),
+        ({"scale": [0.0] + [1.0] * 59}, "a scale of 0.0"),
     ],
 )
 def test_a_file_made_by_others_is_checked(tmp_path, change, message):
@@ -168,6 +177,52 @@ def test_a_file_made_by_others_is_checked(tmp_path, change, message):
     files.save_model(model.network_, path, model._description() | change)
     with pytest.raises(fastconv.ModelFileError, match=message):
         fastconv.ConvNetClassifier.load(path)
+
+
+HOSTILE = (
+    None,
+    True,
+    -1,
+    0,
+    0.5,
+    2**40,
+    2**80,
+    1e308,
+    -1e308,
+    "",
+    "x",
+    "i4,(",
+    "<U5,",
+    [],
+    [1],
+    [None],
+    [[1, 2]],
+    {},
+    {"items": [[1]]},
+    {"items": 3},
+)
+
+
+@pytest.mark.parametrize("cls", ["ConvNetClassifier", "ConvNetRegressor"])
+def test_whatever_an_estimators_fields_hold_it_loads_and_predicts_or_is_a_model_file_error(tmp_path, cls, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # hundreds of files
+    path, X = tmp_path / "model.safetensors", np.random.default_rng(0).random((70, 12))
+    model = getattr(fastconv, cls)([Flatten()], max_iter=1, random_state=0).fit(X, np.arange(70) % 3)
+    described = model._description()
+    fields = [(name,) for name in described] + [("params", name) for name in described["params"]]
+    for place in fields:
+        for value in HOSTILE:
+            changed = copy.deepcopy(described)
+            (changed if len(place) == 1 else changed["params"])[place[-1]] = value
+            files.save_model(model.network_, path, changed)
+            try:
+                again = type(model).load(path)
+            except fastconv.ModelFileError as error:
+                assert "\n" not in str(error)
+                continue
+            with suppress(ValueError):  # X is too far from a mean of 1e308
+                assert len(again.predict(X)) == 70
+            again.save(path)
 
 
 def test_parameters_of_every_kind_come_back(tmp_path):

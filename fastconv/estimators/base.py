@@ -9,6 +9,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..geometry import integer
 from . import hints, scaling
 from .architecture import is_picture, sample_shape
 from .fitting import Fitting
@@ -42,7 +43,7 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         "shuffle": ["boolean"],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
-        "n_threads": [Interval(Integral, 1, 2**31 - 1, closed="both"), None],
+        "n_threads": [Interval(Integral, 1, None, closed="left"), None],
         "verbose": ["verbose"],
     }
 
@@ -101,6 +102,8 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         hints.require_layers(self.layers)
         hints.require_solver(self.solver)
         self._validate_params()
+        if self.n_threads is not None:
+            integer(self.n_threads, "n_threads", 1)
 
     # --- data ---
 
@@ -108,6 +111,8 @@ class ConvNet(Fitting, Saving, BaseEstimator):
         """X as rows (n, features) of real numbers, checked by scikit-learn, and y if it is given; image_shape_ where X shows it."""
         X, shape = self._flat(X)
         is_alone = isinstance(y, str)
+        if getattr(getattr(y, "dtype", None), "kind", None) == "T":  # NumPy's new text, which scikit-learn does not take
+            y = y.astype(object)
         checks = {} if is_alone or y is None else self._y_checks
         found = validate_data(self, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
         rows = found if is_alone else found[0]

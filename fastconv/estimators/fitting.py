@@ -11,7 +11,7 @@ from ..jit import require_numba
 from ..layers import Flatten, Linear
 from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
-from ..training import train
+from ..training import DivergenceError, train
 from . import hints
 from .architecture import auto_epochs, auto_layers, is_real_picture, sample_shape
 from .progress import progress
@@ -20,8 +20,6 @@ from .stopping import TailMean, Watch
 
 FULL_BATCH = 64
 """Fewer samples than this are one batch with ``batch_size="auto"``."""
-
-ADVICE = "lower learning_rate_init, or scale X and y"
 
 
 class Fitting:
@@ -71,7 +69,10 @@ class Fitting:
         rows, y = self._rows(X, y, reset=first)
         target = self._encode(y, reset=first, classes=classes)
         weights = self._weights(sample_weight, rows, y)
-        hints.at_rate(self.learning_rate_init, self.solver)
+        if weights is not None and not 1e-30 < weights.max() < 1e30:
+            raise ValueError(
+                f"sample weights of up to {weights.max():g} over- or underflow in sums; divide them by the largest"
+            )
         hints.at_fill_values(rows)
         if not first:
             self._require_same_network()
@@ -151,17 +152,7 @@ class Fitting:
         with progress(epochs, bool(self.verbose)) as report:
             for epoch in range(epochs):
                 optimizer.lr = self._rate()
-                history = train(
-                    *(self.network_, images if shifts is None else shifts.draw(self._rng), target),
-                    epochs=1, batch_size=size, optimizer=optimizer, loss=self._loss, sample_weight=weights,
-                    shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
-                )  # fmt: skip
-                self.n_iter_ += 1
-                self.t_ += len(rows)
-                self.loss_ = history.loss[0]
-                if not np.isfinite(self.loss_):
-                    raise ValueError(f"the loss became {self.loss_} in epoch {self.n_iter_}; {ADVICE}")
-                self.loss_curve_.append(self.loss_)
+                self._epoch(images if shifts is None else shifts.draw(self._rng), target, weights, size, optimizer)
                 if epoch >= averaged_from:
                     mean.add()
                 if held is not None:
@@ -173,6 +164,23 @@ class Fitting:
         mean.take()
         self._output(images[:FULL_BATCH])
         self._state = self.solver, optimizer.state(self.network_)
+
+    def _epoch(self, images, target, weights, batch_size, optimizer):
+        try:
+            history = train(
+                *(self.network_, images, target), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self._loss,
+                sample_weight=weights, shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
+            )  # fmt: skip
+        except DivergenceError as error:
+            # Its only epoch is one of this fit's, and its rate has a name here.
+            text = (
+                str(error).replace("epoch 0", f"epoch {self.n_iter_}", 1).replace("the learning rate", "learning_rate_init", 1)
+            )
+            raise DivergenceError(text) from None
+        self.n_iter_ += 1
+        self.t_ += len(images)
+        self.loss_ = history.loss[0]
+        self.loss_curve_.append(self.loss_)
 
     def _optimizer(self, batch_weight):
         decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
@@ -201,7 +209,10 @@ class Fitting:
             return 0  # where a thing is may be what is asked
         if self.augment == "auto":
             return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_real_picture()
-        return int(self.augment or 0)
+        pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
+        if pixels > max(H, W):
+            raise ValueError(f"augment={pixels} shifts images of {H}x{W} pixels out of sight")
+        return pixels
 
     def _validate(self, images, target, weights):
         output = self._output(images)
@@ -211,10 +222,13 @@ class Fitting:
         self.validation_scores_.append(float(self._score(output, target, weights)))
 
     def _output(self, images):
-        """The network's output; ValueError where it is not finite, as after a last step that was too long."""
+        """The network's output; DivergenceError where finite weights overflow in it."""
         output = self.network_.predict(images, n_threads=self.n_threads)
         if not np.isfinite(output).all():
-            raise ValueError(f"the network's output is not finite after epoch {self.n_iter_}; {ADVICE}")
+            raise DivergenceError(
+                f"training diverged: the network's output is not finite after epoch {self.n_iter_ - 1}; "
+                f"lower learning_rate_init ({self.learning_rate_init:g}) or scale the data"
+            )
         return output
 
     def _line(self, is_validated):

@@ -11,8 +11,6 @@ from ..optim import SGD, Adam
 from .architecture import REAL_IMAGE
 from .pictures import look_like_pictures
 
-USUAL_RATE = {"adam": 1, "sgd": 10}
-"""The largest learning rate by solver that trains anything."""
 FILL_VALUE = 1e30
 """What stands for a missing number is often the largest that a type holds; hardly anything measured is as large."""
 
@@ -115,12 +113,6 @@ def at_last_layer(layers, n_outputs):
     """Warn of a last Linear that `layers` need not have: two in a row are no better than one."""
     if layers and isinstance(layers[-1], Linear) and layers[-1].out_features == n_outputs:
         warn(f"layers ends in {layers[-1]!r}, and a Linear({n_outputs}) is added after it; leave the last one out")
-
-
-def at_rate(rate, solver):
-    """Warn of a learning rate that trains nothing."""
-    if rate > USUAL_RATE[solver]:
-        warn(f'learning_rate_init={rate} is far above what trains with solver="{solver}"; usual are 0.0001 to 0.1')
 
 
 def at_fill_values(rows):
