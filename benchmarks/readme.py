@@ -87,7 +87,7 @@ def _startup(results):
 
 def _estimators(results):
     lines = ["**Out of the box**: default parameters, mean accuracy over `random_state` 0 to 4 and the lowest of the five, median seconds a fit "
-             "(`python benchmarks/estimators.py`).", "", "| data | model | accuracy | lowest | fit |", "|---|---|---|---|---|"]  # fmt: skip
+             "(`python benchmarks/estimators.py`).", "", "| data | model | accuracy, or R2 | lowest | fit |", "|---|---|---|---|---|"]  # fmt: skip
     for data, models in results.items():
         for name, found in models.items():
             scores = found["scores"]

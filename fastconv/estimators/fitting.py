@@ -100,7 +100,8 @@ class Fitting:
 
     def _network_layers(self):
         """`layers` and what comes after them."""
-        layers = auto_layers(self.image_shape_, self._is_picture) if isinstance(self.layers, str) else list(self.layers)
+        auto = isinstance(self.layers, str)
+        layers = auto_layers(self.image_shape_, self._is_picture, self._loss == "mse") if auto else list(self.layers)
         output_shape = infer_shapes(layers, self.image_shape_)[-1] if layers else self.image_shape_
         flat = [] if len(output_shape) == 1 else [Flatten()]
         return *layers, *flat, Linear(self.n_outputs_)
@@ -197,13 +198,15 @@ class Fitting:
         return self.learning_rate_init / np.sqrt(self.t_ + 1) if is_falling else self._lr
 
     def _epochs(self):
-        return self.max_iter or auto_epochs(self.image_shape_, self._is_picture)
+        return self.max_iter or auto_epochs(self.image_shape_, self._is_picture, self._loss == "mse")
 
     def _is_real_picture(self):
         return is_real_picture(self.image_shape_, self._is_picture)
 
     def _shift(self):
         """Pixels of the shifts."""
+        if self.augment == "auto" and self._loss == "mse":
+            return 0  # where a thing is may be what is asked
         if self.augment == "auto":
             return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_real_picture()
         pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
