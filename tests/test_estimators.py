@@ -460,3 +460,21 @@ def test_parameters_that_fit_refuses_are_not_saved(tmp_path):
         with pytest.raises((ValueError, TypeError)):
             copy.deepcopy(model).set_params(**bad).save(tmp_path / "m.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_half_precision_settings_of_a_search_are_numbers_like_any_other(solver):
+    settings = {
+        "tol": 2.0**-10,
+        "alpha": 2.0**-12,
+        "learning_rate_init": 2.0**-8,
+        "momentum": 0.875,
+        "beta_1": 0.75,
+        "beta_2": 0.96875,
+    }
+    models = []
+    for kind in (float, np.float16):
+        given = {name: kind(value) for name, value in settings.items()}
+        models.append(ConvNetRegressor([Flatten()], solver=solver, max_iter=3, random_state=0, **given))
+        models[-1].fit(X[:300, :20], Y[:300])
+    assert_array_equal(models[0].predict(X[:, :20]), models[1].predict(X[:, :20]))

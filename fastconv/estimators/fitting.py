@@ -90,7 +90,7 @@ class Fitting:
         if first:
             self._start(*data)
         if not incremental:
-            self._lr = self.learning_rate_init
+            self._lr = float(self.learning_rate_init)
         return data, held
 
     def _own(self):
@@ -133,7 +133,7 @@ class Fitting:
 
     def _forget(self):
         """Nothing is recorded yet, and the optimizer knows nothing."""
-        self.t_, self.n_iter_, self._state, self._lr = 0, 0, None, self.learning_rate_init
+        self.t_, self.n_iter_, self._state, self._lr = 0, 0, None, float(self.learning_rate_init)
         self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
         self.loss_, self.best_loss_, self.best_validation_score_ = np.inf, np.inf, None
 
@@ -183,19 +183,19 @@ class Fitting:
         self.loss_curve_.append(self.loss_)
 
     def _optimizer(self, batch_weight):
-        decay = {"weight_decay": self.alpha / batch_weight, "decay_biases": False}
+        decay = {"weight_decay": float(self.alpha) / batch_weight, "decay_biases": False}
         if self.solver == "sgd":
             nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
-            optimizer = SGD(self._lr, momentum=self.momentum, nesterov=nesterov, **decay)
+            optimizer = SGD(self._lr, momentum=float(self.momentum), nesterov=nesterov, **decay)
         else:
-            optimizer = Adam(self._lr, betas=(self.beta_1, self.beta_2), eps=self.epsilon, **decay)
+            optimizer = Adam(self._lr, betas=(float(self.beta_1), float(self.beta_2)), eps=float(self.epsilon), **decay)
         if self._state is not None and self._state[0] == self.solver:
             optimizer.restore(self.network_, self._state[1])
         return optimizer
 
     def _rate(self):
         is_falling = self.solver == "sgd" and self.learning_rate == "invscaling"
-        return self.learning_rate_init / np.sqrt(self.t_ + 1) if is_falling else self._lr
+        return float(self.learning_rate_init / np.sqrt(self.t_ + 1)) if is_falling else self._lr
 
     def _epochs(self):
         return self.max_iter or auto_epochs(self.image_shape_, self._is_picture, self._loss == "mse")

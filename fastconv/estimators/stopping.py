@@ -8,6 +8,7 @@ class Watch:
 
     def __init__(self, estimator):
         self.estimator, self.count = estimator, 0
+        self.tol = float(estimator.tol)  # a float16 of a grid search would take losses down to its own precision
         self.best_weights = None
 
     def is_over(self):
@@ -19,7 +20,7 @@ class Watch:
         else:
             if e.validation_scores_:
                 e.best_validation_score_ = max(e.validation_scores_)
-            improved = not e.loss_ > e.best_loss_ - e.tol
+            improved = not e.loss_ > e.best_loss_ - self.tol
             e.best_loss_ = min(e.best_loss_, e.loss_)
         self.count = 0 if improved else self.count + 1
         if self.count <= e.n_iter_no_change:
@@ -35,7 +36,7 @@ class Watch:
         best = -np.inf if e.best_validation_score_ is None else e.best_validation_score_
         if score > best or self.best_weights is None:
             e.best_validation_score_, self.best_weights = max(score, best), e.network_.buffer.copy()
-        return score > best + e.tol
+        return score > best + self.tol
 
     def restore(self):
         """The best weights, where they were kept."""
