@@ -167,14 +167,11 @@ def contenders(data):
     if data in REGRESSION:
         return REGRESSORS
     found = dict(CONTENDERS)
-    if data.startswith("wine"):
-        del found["PyTorch, tuned by hand"]
-        return found
-    if data.startswith("MNIST"):
-        # scikit-learn's setting for the digits' 0 to 16 means nothing for MNIST's 0 to 255.
+    if not data.startswith("digits"):
+        # scikit-learn's setting for the digits' 0 to 16 means nothing for other numbers.
         del found["SVC(C=10, gamma=5e-4)"]
         found["SVC(C=10), scaled"] = lambda seed: make_pipeline(StandardScaler(), SVC(C=10))
-    if find_spec("torch") is None:
+    if find_spec("torch") is None or data.startswith("wine"):
         del found["PyTorch, tuned by hand"]
     return found
 
