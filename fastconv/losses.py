@@ -19,7 +19,7 @@ class DivergenceError(ValueError):
         Counted from 0, the step within its epoch.
     """
 
-    def __init__(self, message, epoch=0, step=0):
+    def __init__(self, message="", epoch=0, step=0):
         super().__init__(message)
         self.epoch, self.step = epoch, step
 

@@ -119,7 +119,7 @@ def at_fill_values(rows):
     """Warn of a cell beside which all others are nothing."""
     place = np.unravel_index(np.argmax(np.abs(rows)), rows.shape)
     largest = np.abs(rows[place])
-    if largest > FILL_VALUE and largest > 1e6 * np.median(np.abs(rows[rows != 0])):
+    if largest > FILL_VALUE and largest / 1e6 > np.median(np.abs(rows[rows != 0])):
         warn(
             f"X has {rows[place]:g} in row {place[0]}, column {place[1]}, beside which other cells are nothing; "
             "if it stands for a missing value, replace it"
