@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-more lint browser docs benchmark clean
+.PHONY: train test test-more lowest lint browser docs benchmark clean
 
 train: .venv/train
 	$(BIN)/python scripts/train_digits.py --plot digits.png
@@ -23,10 +23,21 @@ test-more: .venv/test lint
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
+<<<<<<< HEAD
 	FASTCONV_CLEAN=1 $(BIN)/python -m pytest -q tests/test_readme.py -k nothing_was_installed
+=======
+	$(BIN)/python -m pytest -q -n 2 -m long
+	$(MAKE) lowest
+>>>>>>> files
 	$(BIN)/python benchmarks/run.py --quick
 	$(MAKE) browser
 	$(MAKE) docs
+
+# With exactly the lowest versions that pyproject.toml names, on the lowest Python, where there is one.
+LOWEST_PYTHON ?= python3.11
+lowest:
+	@if $(LOWEST_PYTHON) -c ""; then $(MAKE) .venv/lowest/installed && .venv/lowest/bin/python -m pytest -q -n 2; \
+	else echo "no $(LOWEST_PYTHON): the lowest versions are not tested"; fi
 
 # The explainer's page in a headless Chromium, where one is installed.
 browser: .venv/browser
@@ -54,6 +65,12 @@ benchmark: .venv/test
 
 .venv/test: .venv/train
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@
+
+.venv/lowest/installed: pyproject.toml scripts/lowest.py
+	$(LOWEST_PYTHON) -m venv .venv/lowest
+	.venv/lowest/bin/python scripts/lowest.py > .venv/lowest/constraints.txt
+	.venv/lowest/bin/pip install --quiet --disable-pip-version-check --constraint .venv/lowest/constraints.txt --editable ".[test]"
 	touch $@
 
 .venv/browser: .venv/test

@@ -13,6 +13,8 @@ import threading
 import time
 import tracemalloc
 from contextlib import suppress
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import numpy as np
@@ -550,6 +552,36 @@ def test_a_small_file_whose_images_no_memory_holds_is_one_line(tmp_path, dtype, 
         Sequential(layers, (1, 3, 4), random_state=0, dtype=dtype).save(tmp_path / "net.safetensors")
     with pytest.raises(ValueError, match="^[^\n]*(memory|bytes|GB)[^\n]*$"):
         Sequential.load(tmp_path / "net.safetensors").predict(np.ones((2, 1, 3, 4), dtype))
+
+
+def _leaves(value, path=()):
+    """The path to everything within a JSON value."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from _leaves(value[key], (*path, key))
+
+
+def test_no_value_of_another_kind_anywhere_in_the_header_loads(tmp_path):
+    path, whole = tmp_path / "net.safetensors", {}
+    _net().save(path)
+    data = path.read_bytes()
+    forge(path, lambda about, table: whole.update(about=about, table=table))
+    places, odd = [*_leaves(whole)], (None, True, -1, 0, 0.5, 1e300, 2**62, "x", [], {}, [0], [[1, 1], [1]], {"a": 1})
+    for place, value in ((place, value) for place in places for value in odd):
+        if len(place) == 1 or place[1] in ("estimator", "header") or repr(reduce(getitem, place, whole)) == repr(value):
+            continue
+
+        def edit(about, table, place=place, value=value):
+            reduce(getitem, place[:-1], {"about": about, "table": table})[place[-1]] = value
+
+        path.write_bytes(data)
+        forge(path, edit)
+        try:
+            net = Sequential.load(path)
+        except fastconv.ModelFileError as error:
+            assert "\n" not in str(error), (place, value)
+        else:  # another stride, say, that suits the same parameters
+            assert net.layers != _net().layers and place[:2] == ("about", "layers"), (place, value)
 
 
 def test_pytorch_reads_the_file(tmp_path):

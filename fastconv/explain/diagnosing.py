@@ -79,7 +79,7 @@ def diagnose(gradient, trace, name):
     """
     name = name.strip().removeprefix("d ")
     right = _gradient_of(trace, name)
-    given = as_float(gradient, "gradient").astype(np.float64)
+    given = as_float(gradient, "gradient", np.float64).astype(np.float64)
     dtype = getattr(gradient, "dtype", np.dtype(float))
     if sorted(given.shape) != sorted(right.shape):
         raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as {name!r}, or its axes reordered")

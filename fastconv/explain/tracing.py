@@ -216,7 +216,7 @@ _FUNCTIONS = {"exp(": np.exp, "log(": np.log, "log1p(": np.log1p, "1/": np.recip
 
 def _copied(array, name, net):
     """A copy in the network's precision: training the network further must not change what was traced."""
-    given = as_float(array, name)
+    given = as_float(array, name, net.dtype)
     with np.errstate(over="ignore"):
         copy = np.array(given, net.dtype)
     if (np.isinf(copy) & np.isfinite(given)).any():
