@@ -8,7 +8,7 @@ train: .venv/train
 	$(BIN)/python scripts/train_digits.py --plot digits.png
 
 test: .venv/test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --durations=10
 
 ENGINE_TESTS := tests/test_engine_training.py
 # What would take hours as plain Python.
@@ -21,14 +21,12 @@ test-more: .venv/test lint
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
+	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_memory.py
 	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
-<<<<<<< HEAD
 	FASTCONV_CLEAN=1 $(BIN)/python -m pytest -q tests/test_readme.py -k nothing_was_installed
-=======
 	$(BIN)/python -m pytest -q -n 2 -m long
 	$(MAKE) lowest
->>>>>>> files
 	$(BIN)/python benchmarks/run.py --quick
 	$(MAKE) browser
 	$(MAKE) docs

@@ -52,7 +52,9 @@ def require_inside(plan):
     starts = {r.PARAMS: 0, r.GRADS: plan.n_packed, r.WORK: 2 * plan.n_packed}
     regions = [(segment, region) for segment in starts for region in plan.regions[r.WORK if segment == r.WORK else r.PARAMS]]
     edges = np.array([(starts[segment] + region.at, starts[segment] + region.at + region.size) for segment, region in regions])
-    order = np.argsort(edges[:, 0] + 0.5 * (edges[:, 0] < edges[:, 1]))  # of two that begin alike, the one that is not empty last
+    order = np.argsort(
+        edges[:, 0] + 0.5 * (edges[:, 0] < edges[:, 1])
+    )  # of two that begin alike, the one that is not empty last
     regions, (first, end) = [regions[k] for k in order], edges[order].T
     base = np.array([starts[segment] for segment in sorted(starts)])
     for back, table in ((False, plan.forward), (True, plan.backward)):
@@ -60,12 +62,16 @@ def require_inside(plan):
         low, high = base[touch.segment] + touch.low, base[touch.segment] + touch.high
         at = np.maximum(np.searchsorted(first, low, side="right") - 1, 0)
         may = {step.owner: _allowed(plan, step, regions, back) for step in plan.steps}
-        allowed = np.array([may[owner][int(writes)][k] for owner, writes, k in zip(table[touch.line, r.OWNER], touch.writes, at)], bool)
+        allowed = np.array(
+            [may[owner][int(writes)][k] for owner, writes, k in zip(table[touch.line, r.OWNER], touch.writes, at)], bool
+        )
         wrong = np.flatnonzero((low < first[at]) | (high >= end[at]) | ~allowed)
         if len(wrong):
             k = wrong[0]
             verb = "writes" if touch.writes[k] else "reads"
-            _fail(f"line {touch.line[k]} {('forward', 'backward')[back]} {verb} {touch.low[k]} to {touch.high[k]} near {regions[at[k]]}")
+            _fail(
+                f"line {touch.line[k]} {('forward', 'backward')[back]} {verb} {touch.low[k]} to {touch.high[k]} near {regions[at[k]]}"
+            )
 
 
 def _require_apart(plan):

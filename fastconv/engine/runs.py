@@ -13,7 +13,9 @@ def tap_runs(size, K, S, D, P, count):
     """Runs of outputs that see the same taps: (first output, outputs, first tap, taps)."""
     runs = []
     for i in range(count):
-        taps = positions(size, i * S - P, D, K)  # a tap's place is the window's start plus its number times D, as an output's is
+        taps = positions(
+            size, i * S - P, D, K
+        )  # a tap's place is the window's start plus its number times D, as an output's is
         taps = taps if taps[1] else (0, 0)
         if runs and runs[-1][2:] == taps:
             runs[-1] = (runs[-1][0], runs[-1][1] + 1, *taps)
