@@ -12,7 +12,7 @@ test: .venv/test
 
 ENGINE_TESTS := tests/test_engine_training.py
 # What would take hours as plain Python.
-TRAINS_LONG := tests/test_estimators.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
+TRAINS_LONG := tests/test_estimators.py tests/test_defaults.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
 
 # What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed; the engine
 # as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM; the documentation's blocks in a fresh environment.
