@@ -174,7 +174,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
             if y.shape[1] != len(self.classes_):
                 raise ValueError(f"y has {y.shape[1]} labels, expected {len(self.classes_)}")
             return np.asarray(y, np.float64)
-        unknown = np.setdiff1d(y, self.classes_)
+        found = np.unique(y)
+        # By sorting: NumPy 2.0's table of integers overflows for unsigned ones above int64.
+        unknown = found[np.isin(found, self.classes_, invert=True, kind="sort")]
         if len(unknown):
             raise ValueError(f"y contains classes {unknown.tolist()} that are not among {self.classes_.tolist()}")
         return np.searchsorted(self.classes_, y)
