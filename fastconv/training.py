@@ -238,7 +238,9 @@ class Steps:
             loss = self.step(batch)
         wrong = next((name for name, value in net.params.items() if not is_finite(value)), None)
         self._restore(before)
-        return "the loss" if not np.isfinite(loss) or wrong is None else f"the new {wrong} of layer {wrong.split('.')[0]}"
+        if not np.isfinite(loss):
+            return "the loss"
+        return f"the new {wrong} of layer {wrong.split('.')[0]}" if wrong else "a parameter or the optimizer's state"
 
     def step(self, batch):
         """One step on the samples `batch`; -> their loss before it."""

@@ -59,7 +59,7 @@ LAYERS = {
 SETTINGS = {
     "plain": {},
     "NumPy's": {
-        **{"batch_size": np.int64(16), "learning_rate_init": np.float32(0.005), "alpha": np.float64(0), "tol": np.float16(0)},
+        **{"batch_size": np.int64(16), "learning_rate_init": np.float32(0.0005), "alpha": np.float64(0), "tol": np.float16(0)},
         **{"max_iter": np.int32(2), "shuffle": np.bool_(True), "random_state": np.int64(3), "average": np.bool_(False)},
     },
     "others": {"random_state": np.random.RandomState(5), "n_threads": 2, "augment": 1, "shuffle": False, "batch_size": 1000},
