@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from contextlib import contextmanager
-from math import isfinite
+from math import isfinite, isqrt
 from pathlib import Path
 
 from .options import build, printable
@@ -86,6 +86,8 @@ def _train(options):
         _require_writable(options.save, options.data)
     X, y, names = read_data(options.data, options.target)
     _require_target(options, y)
+    if options.save:
+        _require_describable(options.save, X, names)
     if options.image_shape and names is not None:
         X = X.reshape(len(X), -1)  # said, so not read from the names of the columns
     apart = read_test(options.data, options.target)
@@ -137,6 +139,20 @@ def _require_writable(path, *sources):
         tempfile.TemporaryFile(dir=real.parent).close()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None  # not the temporary file's name
+
+
+def _require_describable(path, X, names):
+    """Before training, too: a model file's header, which is limited, holds every column's name and, of a table, its mean and scale."""
+    from .files import LONGEST_HEADER
+
+    columns = X[0].size
+    is_table = X.ndim == 2 and isqrt(columns) ** 2 != columns
+    size = 50 * columns * is_table + sum(len(json.dumps(name)) + 1 for name in names or ())
+    if size > LONGEST_HEADER:
+        raise ValueError(
+            f"{path}: a model of {columns:,} columns would need about {size:,} bytes to describe them, "
+            f"a model file has room for {LONGEST_HEADER:,}; train without --save, or on fewer columns"
+        )
 
 
 def _require_target(options, y):

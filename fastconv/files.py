@@ -32,7 +32,7 @@ _DTYPES = {"F32": "float32", "F64": "float64"}
 _DESCRIPTION = {"version": int, "input_shape": list, "dtype": str, "layers": list, "tensors": dict, "header": str}
 """What the metadata key holds, beside "estimator"."""
 _BLANK = "0" * 64
-_LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
+LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
 
 
 class ModelFileError(ValueError):
@@ -69,9 +69,9 @@ def _header(about, table):
     """The length and the header, which is filled up to a multiple of eight bytes."""
     text = _canonical({"__metadata__": {"fastconv": _canonical(about)}} | table).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > _LONGEST_HEADER:
+    if len(text) > LONGEST_HEADER:
         raise ValueError(
-            f"the description of the model takes {len(text):,} bytes, a model file holds at most {_LONGEST_HEADER:,}"
+            f"the description of the model takes {len(text):,} bytes, a model file holds at most {LONGEST_HEADER:,}"
         )
     return len(text).to_bytes(8, "little") + text
 
@@ -105,9 +105,9 @@ def _open_regular(path):
 def _read(file, size):
     start = file.read(8)
     length = int.from_bytes(start, "little")
-    if len(start) < 8 or length > min(size - 8, _LONGEST_HEADER):
+    if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
         raise ModelFileError(
-            f"not a model file: {size} bytes with a header of {length}, which must lie in the file and have at most {_LONGEST_HEADER:,}"
+            f"not a model file: {size} bytes with a header of {length}, which must lie in the file and have at most {LONGEST_HEADER:,}"
         )
     data = start + file.read(length)
     table = _json(data[8:])

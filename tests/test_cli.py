@@ -278,3 +278,13 @@ def test_class_names_are_escaped_on_a_terminal_alone(tmp_path, capsys, monkeypat
     assert f"p({name})" in run(capsys, *predict)[1]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert "p(\\x1b[31mred)" in run(capsys, *predict)[1] and name not in run(capsys, *predict)[1]
+
+
+def test_a_model_that_no_file_can_describe_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ConvNetClassifier, "fit", lambda *_, **__: pytest.fail("trained"))
+    data = tmp_path / "wide.csv"
+    header = ",".join([*(f"column {k}" for k in range(30_001)), "label"])
+    np.savetxt(data, np.eye(6, 30_002) + np.arange(6)[:, None] % 2, fmt="%d", delimiter=",", header=header, comments="")
+    assert cli.main(["train", str(data), "--save", str(tmp_path / "model.safetensors")]) == 1
+    assert "30,001 columns" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [data]
