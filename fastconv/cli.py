@@ -80,7 +80,7 @@ def _train(options):
     import numpy as np
 
     from .estimators import ConvNetClassifier, ConvNetRegressor
-    from .tables import read_data, read_test
+    from .tables import read_data
 
     if options.save:
         _require_writable(options.save, options.data)
@@ -90,12 +90,7 @@ def _train(options):
         _require_describable(options.save, X, names)
     if options.image_shape and names is not None:
         X = X.reshape(len(X), -1)  # said, so not read from the names of the columns
-    apart = read_test(options.data, options.target)
-    if apart is None:
-        training, test = _split(y, options)
-        X, y, X_test, y_test = X[training], y[training], X[test], y[test]
-    else:
-        X_test, y_test = apart
+    X, y, X_test, y_test = _parted(X, y, options)
     kind = ConvNetRegressor if options.regression else ConvNetClassifier
     model = kind(
         image_shape=options.image_shape, max_iter=options.epochs, batch_size=options.batch_size or "auto",
@@ -170,6 +165,17 @@ def _require_target(options, y):
         )
     if y.ndim == 1 and (y == y[0]).all():
         raise ValueError(f"{options.data}: the target of every sample is {y[0]!s}; there is nothing to learn")
+
+
+def _parted(X, y, options):
+    """-> X, y to train on, X, y to test with: the data's own test part, or a share of all."""
+    from .tables import read_test
+
+    apart = read_test(options.data, options.target)
+    if apart is not None:
+        return X, y, *apart
+    training, test = _split(y, options)
+    return X[training], y[training], X[test], y[test]
 
 
 def _split(y, options):

@@ -58,3 +58,20 @@ def test_the_state_left_is_that_before_the_step_that_is_named(backend, pace, mon
     batch = slice(done % 5 * 8, done % 5 * 8 + 8)
     with pytest.raises(fastconv.DivergenceError, match="epoch 0, step 0: "):
         fastconv.train(again, X[batch], y[batch], epochs=1, optimizer=other, **settings)
+
+
+def test_an_interrupt_on_the_way_to_a_divergence_leaves_what_was_kept(monkeypatch):
+    from fastconv import engine
+
+    def overflow(trainer, *_):
+        trainer.memory.mem[:] = np.nan
+        raise KeyboardInterrupt
+
+    X, y = np.random.default_rng(0).random((12, 1, 4, 4), "f4"), np.arange(12) % 3
+    net, optimizer = Sequential([Flatten(), Linear(3)], (1, 4, 4), random_state=0), SGD(0.1, momentum=0.9)
+    before = net.buffer.copy()
+    monkeypatch.setattr(engine.Trainer, "_slice", overflow)
+    with pytest.raises(KeyboardInterrupt):
+        fastconv.train(net, X, y, epochs=1, batch_size=4, optimizer=optimizer)
+    np.testing.assert_array_equal(net.buffer, before)
+    assert optimizer.state(net)["steps"] == 0 and not optimizer.state(net)["velocity"].any()

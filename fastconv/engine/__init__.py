@@ -130,7 +130,9 @@ class Trainer:
         except DivergenceError:
             raise
         except BaseException:
-            self._leave(kept)
+            # Interrupted on the way to a divergence, or back from it: what was kept is finite.
+            if is_finite(self.memory.mem[: 3 * self.memory.size]):
+                self._leave(kept)
             raise
         self._leave(kept)
         return (sums[:, 0] / sums[:, 1]).tolist()
