@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .geometry import integer
+from .support.geometry import integer
 
 
 def load_digits(size=8):

@@ -12,8 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from . import kernels
-from .arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, share, zeros
-from .geometry import Window, conv_window, integer, pool_window, taps_inside
 from .losses import (
     BinaryCrossEntropyCache,
     CrossEntropyCache,
@@ -26,6 +24,8 @@ from .losses import (
     mse_forward,
     softmax,
 )
+from .support.arrays import as_float, as_floats, empty, require_images, require_memory, require_shape, share, zeros
+from .support.geometry import Window, conv_window, integer, pool_window, taps_inside
 
 __all__ = [
     "AvgPool2dCache", "BinaryCrossEntropyCache", "Conv2dCache", "CrossEntropyCache", "DropoutCache", "FlattenCache", "LinearCache", "MSECache",

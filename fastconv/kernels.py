@@ -11,7 +11,7 @@ indices are unsigned, because a signed one may count from the end and is not vec
 import numpy as np
 from numpy import uintp
 
-from .jit import kernel
+from .support.jit import kernel
 
 
 @kernel

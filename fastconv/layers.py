@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from functools import wraps
 from math import prod
 
-from .arrays import share
-from .geometry import conv_window, integer, pair, plain, pool_window, switch
+from .support.arrays import require_memory, share
+from .support.geometry import conv_window, integer, pair, plain, pool_window, switch
 
 
 def _by_name(cls):
@@ -398,6 +398,43 @@ class Linear(Layer):
     def backward(self, ops, dy, cache, need_dx):
         dx, *grads = ops.linear_backward(dy, cache)
         return dx, grads[: 1 + self.bias]
+
+
+def checked_shape(input_shape):
+    """`input_shape` as a tuple (C, H, W), checked."""
+    shape = tuple(input_shape)
+    if len(shape) != 3:
+        raise ValueError(f"input_shape must be (C, H, W), got {shape}")
+    return tuple(integer(size, "input_shape", 1) for size in shape)
+
+
+def infer_shapes(layers, shape):
+    """The shape before each layer, and after the last; ValueError for one that no memory holds, even in float32."""
+    if not layers:
+        raise ValueError("a network needs at least one layer")
+    require_memory(prod(shape) * 4, f"one sample {shape}")
+    shapes = [shape]
+    for index, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
+        try:
+            shapes.append(layer.output_shape(shapes[-1]))
+            require_memory(prod(shapes[-1]) * 4, f"the output {shapes[-1]} of one sample")
+        except ValueError as error:
+            raise ValueError(f"layer {index}, {layer!r}: {error}") from None
+    return tuple(shapes)
+
+
+def parameter_layout(layers, shapes):
+    """-> each layer's parameter names, and (name, slice of the flat buffer, shape) of every parameter."""
+    names, places, start = [], [], 0
+    for index, (layer, before) in enumerate(zip(layers, shapes)):
+        found = {f"{index}.{name}": shape for name, shape in layer.parameter_shapes(before).items()}
+        names.append(list(found))
+        for name, shape in found.items():
+            places.append((name, slice(start, start + prod(shape)), shape))
+            start += prod(shape)
+    return names, places
 
 
 def _images(layer, shape):

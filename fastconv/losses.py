@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import as_float, as_floats, require_shape
+from .support.arrays import as_float, as_floats, require_shape
 
 LOSSES = ("cross_entropy", "mse", "binary_cross_entropy_with_logits")
 

@@ -6,11 +6,14 @@ from math import prod
 
 import numpy as np
 
-from . import functional, portable
-from .arrays import as_float, empty, layout_hint, require_memory, require_shape, within
-from .geometry import integer
-from .jit import MISSING
-from .layers import Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU
+from . import functional
+from .files import Stored, load_model, save_model
+from .layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU, checked_shape, infer_shapes, parameter_layout
+from .support import portable
+from .support.arrays import as_float, empty, layout_hint, require_shape, within
+from .support.geometry import integer
+from .support.jit import MISSING
+from .support.threads import limit_threads
 
 
 class Parameters(dict):
@@ -95,6 +98,11 @@ class Sequential:
     """
 
     def __init__(self, layers, input_shape, *, random_state=None, dtype="float32"):
+        self._build(layers, input_shape, dtype)
+        self._initialise(np.random.default_rng(random_state))
+
+    def _build(self, layers, input_shape, dtype, buffer=None):
+        """Everything but the numbers, around those in `buffer` if there are any."""
         self.layers = tuple(layers)
         self.input_shape = checked_shape(input_shape)
         self.dtype = np.dtype(dtype)
@@ -102,10 +110,10 @@ class Sequential:
             raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
         self.shapes = infer_shapes(self.layers, self.input_shape)
         self._names, self._places = parameter_layout(self.layers, self.shapes)
-        self.buffer = empty((sum(prod(shape) for _, _, shape in self._places),), self.dtype, "the parameters")
+        size = sum(prod(shape) for _, _, shape in self._places)
+        self.buffer = empty((size,), self.dtype, "the parameters") if buffer is None else buffer
         self.params = Parameters(self.named(self.buffer))
         self._layer_params = [[self.params[name] for name in names] for names in self._names]
-        self._initialise(np.random.default_rng(random_state))
 
     def __setattr__(self, name, value):
         # `net.buffer *= 2` assigns the same array again.
@@ -121,7 +129,7 @@ class Sequential:
 
     def __reduce__(self):
         # Copies and pickles are built anew: `params` are views into one buffer.
-        return _rebuilt, (self.layers, self.input_shape, self.dtype.name, self.buffer.copy())
+        return _rebuilt, (self.layers, self.input_shape, self.dtype.name, self.buffer)
 
     def __repr__(self):
         layers = ", ".join(map(repr, self.layers))
@@ -142,7 +150,7 @@ class Sequential:
         rng : numpy.random.Generator, optional
             Dropout acts only with it.
         ops : module
-            `fastconv.functional`, `fastconv.reference`, or `fastconv.portable`, whose caches are empty.
+            `fastconv.functional`, `fastconv.reference`, or `fastconv.support.portable`, whose caches are empty.
 
         Returns
         -------
@@ -227,8 +235,6 @@ class Sequential:
             from .engine import predict
 
             return predict(self, x, n_threads)
-        from .training import limit_threads
-
         y = np.empty((len(x), *self.output_shape), self.dtype)
         chunk = max(1, portable.CHUNK_BYTES // (self._most_taps() * self.dtype.itemsize))
         with limit_threads(n_threads):
@@ -280,8 +286,6 @@ class Sequential:
         OSError
             If the file cannot be written; an older one is then as it was.
         """
-        from .files import save_model
-
         save_model(self, path)
 
     @classmethod
@@ -303,9 +307,7 @@ class Sequential:
         FileNotFoundError
             If there is none.
         """
-        from .files import load_model
-
-        return load_model(path)[0]
+        return restored(load_model(path))
 
     def to_onnx(self, path):
         """Write the network as an ONNX model: input "X" (N, C, H, W) of float32, any N, output "Y".
@@ -319,7 +321,7 @@ class Sequential:
         ImportError
             Without the onnx package.
         """
-        from .export import network_model, write_model
+        from .files.onnx import network_model, write_model
 
         write_model(network_model(self), path)
 
@@ -390,10 +392,16 @@ def _detached(value):
     return value.float() if str(value.dtype) == "torch.bfloat16" else value
 
 
-def _rebuilt(layers, input_shape, dtype, buffer):
-    net = Sequential(layers, input_shape, random_state=0, dtype=dtype)
-    net.buffer[...] = buffer
+def restored(stored):
+    """The network that a file holds, a `files.Stored`, around the numbers that were read."""
+    net = Sequential.__new__(Sequential)
+    net._build(stored.layers, stored.input_shape, stored.dtype, stored.buffer)
     return net
+
+
+def _rebuilt(layers, input_shape, dtype, buffer):
+    # joblib hands large arrays over as read-only memory maps.
+    return restored(Stored(layers, input_shape, dtype, np.array(buffer)))
 
 
 def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):
@@ -420,43 +428,6 @@ def tiny_net(n_classes=10, channels=1, *, random_state=None, dtype="float32"):
     """
     layers = [Conv2d(channels, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(n_classes)]
     return Sequential(layers, input_shape=(1, 5, 5), random_state=random_state, dtype=dtype)
-
-
-def checked_shape(input_shape):
-    """`input_shape` as a tuple (C, H, W), checked."""
-    shape = tuple(input_shape)
-    if len(shape) != 3:
-        raise ValueError(f"input_shape must be (C, H, W), got {shape}")
-    return tuple(integer(size, "input_shape", 1) for size in shape)
-
-
-def infer_shapes(layers, shape):
-    """The shape before each layer, and after the last; ValueError for one that no memory holds, even in float32."""
-    if not layers:
-        raise ValueError("a network needs at least one layer")
-    require_memory(prod(shape) * 4, f"one sample {shape}")
-    shapes = [shape]
-    for index, layer in enumerate(layers):
-        if not isinstance(layer, Layer):
-            raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
-        try:
-            shapes.append(layer.output_shape(shapes[-1]))
-            require_memory(prod(shapes[-1]) * 4, f"the output {shapes[-1]} of one sample")
-        except ValueError as error:
-            raise ValueError(f"layer {index}, {layer!r}: {error}") from None
-    return tuple(shapes)
-
-
-def parameter_layout(layers, shapes):
-    """-> each layer's parameter names, and (name, slice of the flat buffer, shape) of every parameter."""
-    names, places, start = [], [], 0
-    for index, (layer, before) in enumerate(zip(layers, shapes)):
-        found = {f"{index}.{name}": shape for name, shape in layer.parameter_shapes(before).items()}
-        names.append(list(found))
-        for name, shape in found.items():
-            places.append((name, slice(start, start + prod(shape)), shape))
-            start += prod(shape)
-    return names, places
 
 
 def _short(layer):

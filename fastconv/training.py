@@ -1,18 +1,18 @@
 """train(): epochs, batches, validation, history and callbacks over the backend of choice."""
 
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from . import functional
-from .arrays import as_float, is_finite, layout_hint, require_finite, require_shape, within
-from .geometry import integer
-from .jit import require_numba
 from .losses import LOSSES, DivergenceError, as_labels, as_weights
 from .optim import SGD, Adam
-from .streams import DropoutStream
+from .support.arrays import as_float, is_finite, layout_hint, require_finite, require_shape, within
+from .support.geometry import integer
+from .support.jit import require_numba
+from .support.streams import DropoutStream
+from .support.threads import limit_threads
 
 EXTREME = 1e6
 """Above any picture's numbers, those of 16 bits included."""
@@ -252,16 +252,6 @@ class Steps:
         self.optimizer.step(net, grads)
         self.steps += 1
         return loss
-
-
-def limit_threads(n_threads):
-    """A context in which NumPy's matrix products use at most `n_threads` threads; None changes nothing."""
-    if n_threads is None:
-        return nullcontext()
-    n_threads = integer(n_threads, "n_threads", 1)
-    from threadpoolctl import threadpool_limits
-
-    return threadpool_limits(n_threads, user_api="blas")
 
 
 def _operations(backend, dtype):

@@ -35,7 +35,7 @@ def commands(code):
 
 def _run_command(words):
     if words[0] == "fastconv":
-        from fastconv import cli
+        from fastconv.command import main as cli
 
         code = cli.main(words[1:])
         if code != 0:

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastconv
-from fastconv import ConvNetClassifier, ConvNetRegressor, cli, tables
+from fastconv import ConvNetClassifier, ConvNetRegressor
+from fastconv.command import main as cli
+from fastconv.command import tables
 
 
 @pytest.fixture
@@ -196,9 +199,9 @@ def test_a_model_is_explained_on_the_columns_it_was_trained_on(table, tmp_path, 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_interrupted_it_ends_with_130():
-    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from fastconv import cli; sys.exit(cli.main())"
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from fastconv.command import main as cli; sys.exit(cli.main())"
     command = [sys.executable, "-c", code, "train", "digits", "--epochs", "1000000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(os.path.dirname(cli.__file__)))
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(cli.__file__).parents[2])
     while not process.stderr.readline().startswith("epoch"):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
@@ -253,7 +256,7 @@ def test_terminated_it_ends_with_143_and_leaves_the_old_model(tmp_path):
     model = tmp_path / "m.safetensors"
     model.write_bytes(b"old")
     command = [sys.executable, "-m", "fastconv", "train", "digits", "--epochs", "1000000", "--save", str(model)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=os.path.dirname(os.path.dirname(cli.__file__)))
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(cli.__file__).parents[2])
     while not process.stderr.readline().startswith("epoch"):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)

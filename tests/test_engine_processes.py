@@ -13,7 +13,8 @@ import pytest
 from numba import config
 from numba.core import event
 
-from fastconv import SGD, Adam, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, cli, train
+from fastconv import SGD, Adam, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
+from fastconv.command import main as cli
 
 LAYERS = [Conv2d(6, 3, padding=1), ReLU(), MaxPool2d(2), Dropout(0.2), Flatten(), Linear(10)]
 ROOT = pathlib.Path(__file__).parent.parent

@@ -23,6 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, files
+from fastconv.files import safetensors
 
 
 def _net(dtype="float32"):
@@ -84,7 +85,7 @@ def test_saving_while_another_thread_writes_the_numbers_makes_whole_files(tmp_pa
 def test_numpys_numbers_are_saved_as_plain_ones(tmp_path):
     net = _net()
     files.save_model(net, tmp_path / "net.safetensors", {"a": [np.bool_(True), np.float32(0.5), np.int64(3), np.arange(2)]})
-    assert repr(files.load_model(tmp_path / "net.safetensors")[1]) == "{'a': [True, 0.5, 3, [0, 1]]}"
+    assert repr(files.load_model(tmp_path / "net.safetensors").estimator) == "{'a': [True, 0.5, 3, [0, 1]]}"
     before = (tmp_path / "net.safetensors").read_bytes()
     for value, error in (
         (np.nan, ValueError),
@@ -230,7 +231,7 @@ def test_golden_files_load_for_ever(path):
 
 
 def test_there_are_golden_files_of_this_version():
-    assert {path.stem for path in GOLDEN.glob(f"*_v{files.VERSION}.safetensors")} >= {f"{k}_v{files.VERSION}" for k in ("network", "classifier", "regressor")}  # fmt: skip
+    assert {path.stem for path in GOLDEN.glob(f"*_v{safetensors.VERSION}.safetensors")} >= {f"{k}_v{safetensors.VERSION}" for k in ("network", "classifier", "regressor")}  # fmt: skip
 
 
 def _classifier(classes=("a", "b", "c"), **settings):
@@ -548,7 +549,7 @@ print(time.process_time() - start)
 def test_a_small_file_whose_images_no_memory_holds_is_one_line(tmp_path, dtype, monkeypatch):
     layers = [Conv2d(1, 1, padding=2**26), MaxPool2d(2**27), Flatten(), Linear(2)]
     with monkeypatch.context() as patched:
-        patched.setattr("fastconv.network.require_memory", lambda *_: None)  # no such network can be made, but its file can
+        patched.setattr("fastconv.layers.require_memory", lambda *_: None)  # no such network can be made, but its file can
         Sequential(layers, (1, 3, 4), random_state=0, dtype=dtype).save(tmp_path / "net.safetensors")
     with pytest.raises(ValueError, match="^[^\n]*(memory|bytes|GB)[^\n]*$"):
         Sequential.load(tmp_path / "net.safetensors").predict(np.ones((2, 1, 3, 4), dtype))

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from shapes import halves
 
 import fastconv
-from fastconv import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Sequential, functional, portable, reference
+from fastconv import AvgPool2d, Conv2d, Flatten, Linear, MaxPool2d, Sequential, functional, reference
+from fastconv.support import portable
 
 X = halves(np.random.default_rng(0), (2, 3, 5, 4))
 OPS = pytest.mark.parametrize("ops", [reference, functional, portable], ids=lambda ops: ops.__name__)
@@ -106,7 +107,7 @@ def test_a_dilated_window_that_straddles_the_image(ops):
 
 
 def test_taps_in_reach_are_those_of_the_definition():
-    from fastconv.geometry import pool_window, taps_inside
+    from fastconv.support.geometry import pool_window, taps_inside
 
     rng = np.random.default_rng(0)
     for _ in range(500):

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, functional, reference
-from fastconv.streams import DropoutStream
+from fastconv.support.streams import DropoutStream
 
 NETWORKS = {
     "hand": ([Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(3)], (1, 5, 5)),

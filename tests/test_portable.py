@@ -30,7 +30,7 @@ def _net(name, dtype="float32"):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_it_agrees_with_the_loops(name, dtype):
-    from fastconv import portable
+    from fastconv.support import portable
 
     net = _net(name, dtype)
     x = np.random.default_rng(1).standard_normal((3, 2, 6, 7)).astype(dtype)
@@ -40,7 +40,7 @@ def test_it_agrees_with_the_loops(name, dtype):
 
 
 def test_chunks_of_the_batch_join_and_an_empty_batch_is_empty(monkeypatch):
-    from fastconv import portable
+    from fastconv.support import portable
 
     net = _net("head", "float64")
     x = np.random.default_rng(1).standard_normal((7, 2, 6, 7))
@@ -52,7 +52,7 @@ def test_chunks_of_the_batch_join_and_an_empty_batch_is_empty(monkeypatch):
 
 
 def test_nan_and_infinity_pass_as_in_the_loops():
-    from fastconv import portable
+    from fastconv.support import portable
 
     net = Sequential([ReLU(), MaxPool2d(2, 1, padding=1), AvgPool2d(2, 1)], (1, 4, 5), dtype="float64")
     x = np.random.default_rng(0).standard_normal((2, 1, 4, 5))

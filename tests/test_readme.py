@@ -87,7 +87,7 @@ def _check_python(words):
 
 def _check_fastconv(words):
     """Those of a block are run as well."""
-    _check_options(words, "-c", "from fastconv import cli; cli.main()", words[0])
+    _check_options(words, "-c", "from fastconv.command import main as cli; cli.main()", words[0])
 
 
 def _check_options(words, *command):

@@ -13,8 +13,8 @@ import pytest
 from numba import config
 
 import fastconv
-from fastconv import doctor
-from fastconv.jit import is_kept, is_warm, kernel
+from fastconv.command import doctor
+from fastconv.support.jit import is_kept, is_warm, kernel
 
 PACKAGE = Path(fastconv.__file__).parent
 compiled_only = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="needs the JIT")
@@ -109,7 +109,7 @@ def test_how_long_it_compiles_is_said_once_and_only_where_it_does(tmp_path):
 @compiled_only
 @posix_only
 def test_without_a_home_and_a_writable_folder_it_says_where_to_point(tmp_path):
-    code = f"{PATCHES}\n{ENGINE}\nfrom fastconv.cli import main; main(['doctor'])"
+    code = f"{PATCHES}\n{ENGINE}\nfrom fastconv.command.main import main; main(['doctor'])"
     out, err = run(code, path=_copied(tmp_path, unwritable=True), **NOWHERE)
     assert out.startswith("16.0\n") and "cache          off: no folder is writable" in out
     assert err.count("\n") == 1 and "compiling for this process" in err and "set NUMBA_CACHE_DIR to" in err
@@ -118,7 +118,7 @@ def test_without_a_home_and_a_writable_folder_it_says_where_to_point(tmp_path):
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """-> the folder of a cache, and what makes a function that is not compiled yet, as another process would."""
-    cache = pytest.importorskip("fastconv.cache")
+    cache = pytest.importorskip("fastconv.support.cache")
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(cache.KernelCache, "_has_warned", False)
     cache.folder_for.cache_clear()
@@ -182,7 +182,7 @@ def test_machine_code_that_others_can_write_is_not_run(fresh, tmp_path, place, h
 def test_what_is_written_is_for_this_user_alone_whatever_the_umask(fresh, tmp_path):
     before = os.umask(0)
     try:
-        from fastconv.cache import folder_for
+        from fastconv.support.cache import folder_for
 
         folder = Path(folder_for("another"))
         assert _compiles(kernel(twice, key="another"))

@@ -1,6 +1,7 @@
 """Imports run in one direction, and importing the package costs nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -11,80 +12,89 @@ import pytest
 import fastconv
 
 PACKAGE = Path(fastconv.__file__).parent
-ALTITUDE = {
-    **{
-        "cache": -1,
-        "geometry": 0,
-        "arrays": 0,
-        "jit": 0,
-        "reference": 0,
-        "streams": 0,
-        "doctor": 0,
-        "options": 0,
-        "writing": 0,
-    },
-    **{"kernels": 1, "losses": 1, "portable": 1, "functional": 2, "layers": 3, "network": 4, "optim": 5, "data": 5},
-    **{"engine": 6, "training": 7, "files": 7, "tables": 7, "export": 8, "plots": 8, "estimators": 9, "explain": 9},
-    **{"cli": 10, "__main__": 11},
-}
+README = (PACKAGE.parent / "README.md").read_text()
+ORDER = [
+    name.removesuffix(".py")
+    for name in re.findall(r"\]\(fastconv/(\w+(?:\.py)?)\)", README[README.index("## Find your way") :])
+]
+"""The files and folders of the package as README's table lists them: each imports only what stands before it."""
+FIRST, LAST = "__init__", "__main__"
 ALLOWED = {
-    **{
-        "numba": {"cache", "jit", "doctor", "engine"},
-        "llvmlite": {"jit", "engine"},
-        "matplotlib": {"plots"},
-        "onnx": {"export"},
-    },
-    "sklearn": {"data", "estimators", "plots", "cli"},
+    "numba": {"support", "engine", "command.doctor"},
+    "llvmlite": {"support", "engine"},
+    "matplotlib": {"plots"},
+    "onnx": {"files.onnx"},
+    "sklearn": {"data", "estimators", "plots", "command.main"},
 }
-FILES = sorted(PACKAGE.rglob("*.py"))
-FILE_IDS = [path.relative_to(PACKAGE).as_posix() for path in FILES]
+"""Who imports what not every installation has, or what takes long."""
+FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+FOLDERS = ["", *sorted({name.rpartition(".")[0] for name in FILES} - {""})]
 
 
-def _home(path):
-    """The name that ALTITUDE knows a file by: its own, or that of its folder."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def _imports(path, top_only=False):
-    tree = ast.parse(path.read_text())
-    for node in tree.body if top_only else ast.walk(tree):
+def _outside(name):
+    """The packages that a file imports, lazily or not."""
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name.split(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
-            yield from ((node.level, name) for name in names)
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("path", FILES, ids=FILE_IDS)
-def test_imports_run_downward(path):
-    home, is_nested = _home(path), path.parent != PACKAGE
-    for level, name in _imports(path):
-        if level == 0:
-            assert home in ALLOWED.get(name, {home}), f"{path} imports {name}"
-    if path == PACKAGE / "__init__.py":
-        return
-    for level, name in _imports(path, top_only=True):
-        if level == 1 + is_nested and name != "__version__":
-            assert ALTITUDE[name] < ALTITUDE[home], f"{path} imports {name} from above"
+def _inside(name):
+    """The files of the package that a file imports, lazily or not."""
+    for node in ast.walk(ast.parse(FILES[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = name.split(".")[: -node.level]
+            for module in [[*base, *node.module.split(".")]] if node.module else [[*base, alias.name] for alias in node.names]:
+                yield _file(module)
 
 
-@pytest.mark.parametrize("folder", ["engine", "estimators", "explain", "tables"])
-def test_files_of_a_folder_import_each_other_one_way(folder):
-    files = sorted((PACKAGE / folder).glob("*.py"))
-    siblings = {path.stem for path in files} - {"__init__"}
-    needs = {path.stem: {name for level, name in _imports(path, top_only=True) if level == 1} & siblings for path in files}
-    assert len([*TopologicalSorter(needs).static_order()]) == len(files)  # CycleError if there is none
+def _file(module):
+    """A module's file; that of a name which the package itself hands out is the file that it comes from."""
+    while ".".join(module) not in FILES and ".".join([*module, "__init__"]) not in FILES:
+        *module, lost = module
+        if not module:
+            return fastconv._HOMES.get(lost, FIRST)
+    return ".".join(module)
+
+
+def _needs(folder):
+    """file or folder within `folder` -> those within it that it imports"""
+    prefix, needs = f"{folder}." if folder else "", {}
+    for name in FILES:
+        if name.startswith(prefix):
+            child = name.removeprefix(prefix).split(".")[0]
+            others = {other.removeprefix(prefix).split(".")[0] for other in _inside(name) if f"{other}.".startswith(prefix)}
+            needs.setdefault(child, set()).update(others - {child, ""})
+    return needs
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_heavy_is_imported_where_it_belongs(name):
+    for package in set(_outside(name)) & ALLOWED.keys():
+        assert any(f"{name}.".startswith(f"{home}.") for home in ALLOWED[package]), f"{name} imports {package}"
+
+
+def test_readme_lists_every_file_and_folder_once():
+    assert sorted(ORDER) == sorted(_needs("").keys() - {FIRST, LAST})
+
+
+def test_imports_run_as_readme_lists_the_files():
+    for name, others in _needs("").items():
+        if name in ORDER:
+            above = {FIRST, *ORDER[: ORDER.index(name)]}  # FIRST: the version, and what is imported from the package by name
+            assert others <= above, f"{name} imports {others - above}, which README lists below it"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_within_a_folder_imports_run_one_way(folder):
+    needs = {name: others - {FIRST} for name, others in _needs(folder).items()}
+    assert len([*TopologicalSorter(needs).static_order()]) == len(needs)  # CycleError if there is none
 
 
 def test_the_reference_needs_numpy_alone():
-    assert {name for _, name in _imports(PACKAGE / "reference.py")} <= {
-        "numpy",
-        "typing",
-        "dataclasses",
-        "math",
-        "functools",
-        "itertools",
-    }
+    assert not [*_inside("reference")]
+    assert {*_outside("reference")} <= {"numpy", "typing", "dataclasses", "math", "functools", "itertools"}
 
 
 def test_importing_the_package_loads_nothing_heavy():
@@ -94,5 +104,5 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_no_module_bears_the_name_of_something_public():
-    assert not {path.stem for path in PACKAGE.glob("*.py")} & set(fastconv.__all__)
+    assert not {path.stem for path in PACKAGE.rglob("*.py")} & set(fastconv.__all__)
     assert all(getattr(fastconv, name) is not None for name in fastconv.__all__)

@@ -12,8 +12,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastconv import ConvNetClassifier, cli
-from fastconv.tables import read_data, read_test, sources
+from fastconv import ConvNetClassifier
+from fastconv.command import main as cli
+from fastconv.command.tables import read_data, read_test, sources
 
 
 def written(path, content):
@@ -347,7 +348,7 @@ def test_bombs_and_stumps(tmp_path, name, monkeypatch):
     if "npz" not in name:
         with pytest.raises(ValueError, match="damaged, or cut off: it does not unpack$"):
             read_data(str(path))
-    monkeypatch.setattr("fastconv.tables.lines.LONGEST_LINE", 2**20)
+    monkeypatch.setattr("fastconv.command.tables.lines.LONGEST_LINE", 2**20)
     if "npz" not in name and "idx" not in name:
         path.write_bytes(zeros)
         with pytest.raises(ValueError, match="a line of more than 1,048,576 characters; not a table$"):
@@ -427,7 +428,7 @@ def test_warnings_are_one_line_each_and_none_twice(tmp_path, capsys, monkeypatch
             warnings.warn(text, UserWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr("fastconv.doctor.examine", examine)
+    monkeypatch.setattr("fastconv.command.doctor.examine", examine)
     assert run(capsys, "doctor") == (0, "", "fastconv: warning: two lines \\x1b[31m\nfastconv: warning: another\n")
 
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastconv
 from fastconv import SGD, Adam, Conv2d, Dropout, Flatten, Linear, ReLU, Sequential
-from fastconv.streams import DropoutStream
+from fastconv.support.streams import DropoutStream
 
 OPTIMIZERS = {
     "sgd": (lambda: SGD(0.1), lambda torch, p: torch.optim.SGD(p, 0.1)),

@@ -9,11 +9,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..arrays import is_finite
-from ..doctor import cores
 from ..losses import LOSSES, DivergenceError
 from ..optim import SGD
-from ..streams import mix
+from ..support.arrays import is_finite
+from ..support.streams import mix
+from ..support.threads import cores
 from . import run
 from .lanes import T
 from .narrow import NARROW_BATCH, NarrowPlan, is_narrow

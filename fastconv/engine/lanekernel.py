@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import kernel
+from ..support.jit import kernel
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T
 from .microkernel import _F32, _I64, _VECTOR, _Emitter, _pointers

@@ -6,7 +6,7 @@ import platform
 
 import numba
 
-from ..cache import sources
+from ..support.cache import sources
 
 
 def _features():

@@ -29,7 +29,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import kernel
+from ..support.jit import kernel
 from . import record as r
 from .lanes import FINGERPRINT, HAS_FMA, USE_TWIN, T
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import require_memory
-from ..geometry import Window, conv_window
 from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from ..support.arrays import require_memory
+from ..support.geometry import Window, conv_window
 from . import record as r
 from .bounds import Region, require_inside
 from .lanes import T

@@ -7,7 +7,7 @@ from math import exp, log, log1p, sqrt
 
 import numpy as np
 
-from ..jit import kernel
+from ..support.jit import kernel
 from . import record as r
 from .lanes import FINGERPRINT, T
 from .softmaxkernel import softmax, softmax_of_one
@@ -83,7 +83,7 @@ def avg_pool(mem, line, tile):
 
 @_kernel
 def _mix(h):
-    """As `fastconv.streams.mix`, on one number of 32 bits held in 64."""
+    """As `fastconv.support.streams.mix`, on one number of 32 bits held in 64."""
     h = ((h ^ (h >> 16)) * 0x7FEB352D) & 0xFFFFFFFF
     h = ((h ^ (h >> 15)) * 0x846CA68B) & 0xFFFFFFFF
     return h ^ (h >> 16)

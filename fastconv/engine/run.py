@@ -10,8 +10,8 @@ from numba import types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-from ..cache import ADVICE
-from ..jit import is_kept, kernel
+from ..support.cache import ADVICE
+from ..support.jit import is_kept, kernel
 from . import lanekernel, microkernel, poolkernel, rows, transposekernel
 from . import record as r
 from .lanes import FINGERPRINT, USE_TWIN, T

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import kernel
+from ..support.jit import kernel
 from .lanes import FINGERPRINT, USE_TWIN, T
 from .microkernel import _I64, _VECTOR, _ZERO, _Emitter
 

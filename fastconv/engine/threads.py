@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..jit import kernel
+from ..support.jit import kernel
 from .lanes import FINGERPRINT, IS_X86, USE_TWIN
 
 _SPINS = 2000

@@ -2,8 +2,8 @@
 
 from math import isqrt, prod
 
-from ..geometry import integer
 from ..layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from ..support.geometry import integer
 
 SMALLEST_IMAGE = 3
 """Height and width from which an array can be a picture: with a neighbour on either side."""

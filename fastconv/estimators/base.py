@@ -9,7 +9,7 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils._param_validation import Hidden, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..geometry import integer
+from ..support.geometry import integer
 from . import hints, scaling
 from .architecture import is_picture, sample_shape
 from .fitting import Fitting

@@ -7,10 +7,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from .. import functional
-from ..jit import require_numba
 from ..layers import Flatten, Linear
 from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
+from ..support.jit import require_numba
 from ..training import DivergenceError, train
 from . import hints
 from .architecture import auto_epochs, auto_layers, is_real_picture, sample_shape

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..files import ModelFileError, build_layers, describe_layers, load_model, save_model
 from ..layers import Layer
+from ..network import restored
 from .architecture import is_picture
 
 
@@ -51,13 +52,14 @@ class Saving:
         FileNotFoundError
             If there is none.
         """
-        net, described = load_model(path)
+        stored = load_model(path)
+        described = stored.estimator
         try:
             if described is None or described["class"] != cls.__name__:
                 raise ModelFileError(
                     f"it holds {'a network' if described is None else described['class']}, not a {cls.__name__}"
                 )
-            return cls._restored(net, described)
+            return cls._restored(restored(stored), described)
         except ModelFileError as error:
             raise ModelFileError(f"{path}: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -79,7 +81,7 @@ class Saving:
         ValueError
             For numbers beyond those of float32, in which ONNX models compute.
         """
-        from ..export import estimator_model, write_model
+        from ..files.onnx import estimator_model, write_model
 
         check_is_fitted(self, "network_")
         for name in ("mean_", "scale_", "y_mean_", "y_scale_"):

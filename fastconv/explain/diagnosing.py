@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import as_float
+from ..support.arrays import as_float
 from .ledger import number
 from .mistakes import END, LOSS, MISTAKES, OTHER_CORRECTIONS
 from .rounding import LOOSE

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..geometry import integer
 from ..network import tiny_net
+from ..support.geometry import integer
 from .tracing import trace
 
 

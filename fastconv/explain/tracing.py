@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from .. import functional
-from ..arrays import as_float
 from ..layers import AvgPool2d, Conv2d, Dropout, MaxPool2d, ReLU
 from ..losses import LOSSES
+from ..support.arrays import as_float
 from . import equations, sheets
 from .terms import account
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 
 from .. import __version__
+from ..files.writing import write_whole
 from ..layers import Dropout
-from ..writing import write_whole
 from .equations import dropout_scale
 
 EDITABLE, LARGEST = 5_000, 200_000

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from ..layers import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
 from .writing import write_whole
 
 OPSET, IR_VERSION = 17, 8

@@ -12,12 +12,13 @@ import stat
 import sys
 from dataclasses import fields as fields_of
 from math import isfinite, prod
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
-from . import layers as _layers
-from .network import Sequential, checked_shape, infer_shapes, parameter_layout
+from .. import layers as _layers
+from ..layers import checked_shape, infer_shapes, parameter_layout
+from ..support.arrays import empty
 from .writing import write_whole
 
 VERSION = 1
@@ -37,6 +38,16 @@ LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
 
 class ModelFileError(ValueError):
     """Whatever is wrong with a model file."""
+
+
+class Stored(NamedTuple):
+    """A network as a file holds it."""
+
+    layers: list
+    input_shape: tuple
+    dtype: np.dtype
+    buffer: np.ndarray  # every parameter, one after the other
+    estimator: dict | None = None  # what surrounds the network
 
 
 def save_model(net, path, estimator=None):
@@ -77,10 +88,7 @@ def _header(about, table):
 
 
 def load_model(path):
-    """-> the network in the file `path`, and what describes an estimator around it, or None.
-
-    Everything is checked before anything is built, and the numbers are read into their places.
-    """
+    """What the file `path` holds, as `Stored`: everything is checked first, and the numbers are read into their places."""
     with _open_regular(path) as file:
         try:
             return _read(file, os.fstat(file.fileno()).st_size)
@@ -117,18 +125,19 @@ def _read(file, size):
     if about["header"] != _header_hash(data):
         raise ModelFileError("the header's checksum does not match")
     layers, input_shape, dtype = _described(about)
-    places = _checked_table(table, layers, input_shape, dtype)
-    if about["tensors"].keys() != places.keys():
-        raise ModelFileError(f"checksums of {sorted(about['tensors'])}, the layers have {sorted(places)}")
-    total = sum(stop - start for start, stop in places.values())
-    if total != size - len(data):
-        raise ModelFileError(f"{size - len(data)} bytes of tensors, expected {total}")
+    _, places = parameter_layout(layers, infer_shapes(layers, input_shape))
+    starts = _checked_table(table, {name: shape for name, _, shape in places}, dtype)
+    if about["tensors"].keys() != starts.keys():
+        raise ModelFileError(f"checksums of {sorted(about['tensors'])}, the layers have {sorted(starts)}")
+    n_numbers = sum(prod(shape) for _, _, shape in places)
+    if n_numbers * dtype.itemsize != size - len(data):
+        raise ModelFileError(f"{size - len(data)} bytes of tensors, expected {n_numbers * dtype.itemsize}")
     # Only now, with every size equal to what the file holds, is memory taken for a network.
-    net = Sequential(layers, input_shape, random_state=0, dtype=dtype)
-    for name, (start, _) in places.items():
-        file.seek(len(data) + start)
-        _read_tensor(file, name, net.params[name], about["tensors"][name])
-    return net, about["estimator"]
+    buffer = empty((n_numbers,), dtype, "the parameters")
+    for name, place, _ in places:
+        file.seek(len(data) + starts[name])
+        _read_tensor(file, name, buffer[place], about["tensors"][name])
+    return Stored(layers, input_shape, dtype, buffer, about["estimator"])
 
 
 def _described(about):
@@ -147,10 +156,8 @@ def _described(about):
     return build_layers(about["layers"]), checked_shape(about["input_shape"]), np.dtype(about["dtype"])
 
 
-def _checked_table(table, layers, input_shape, dtype):
-    """-> name -> (start, stop): just the tensors that the layers need, each of its shape, one after the other without a gap."""
-    _, places = parameter_layout(layers, infer_shapes(layers, input_shape))
-    shapes = {name: shape for name, _, shape in places}
+def _checked_table(table, shapes, dtype):
+    """-> name -> its first byte: just the tensors that the layers need, each of its shape, one after the other without a gap."""
     if table.keys() != shapes.keys():
         raise ModelFileError(f"tensors {sorted(table)}, the layers have {sorted(shapes)}")
     found = {name: _checked_place(name, entry, shapes[name], dtype) for name, entry in table.items()}
@@ -159,7 +166,7 @@ def _checked_table(table, layers, input_shape, dtype):
         if start != end:
             raise ModelFileError(f"{name} lies at bytes {start} to {stop}, expected {end}, without gaps or overlaps")
         end = stop
-    return found
+    return {name: start for name, (start, _) in found.items()}
 
 
 def _checked_place(name, entry, shape, dtype):

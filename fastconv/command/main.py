@@ -79,7 +79,7 @@ def _terminable():
 def _train(options):
     import numpy as np
 
-    from .estimators import ConvNetClassifier, ConvNetRegressor
+    from ..estimators import ConvNetClassifier, ConvNetRegressor
     from .tables import read_data
 
     if options.save:
@@ -138,7 +138,7 @@ def _require_writable(path, *sources):
 
 def _require_describable(path, X, names):
     """Before training, too: a model file's header, which is limited, holds every column's name and, of a table, its mean and scale."""
-    from .files import LONGEST_HEADER
+    from ..files import LONGEST_HEADER
 
     columns = X[0].size
     is_table = X.ndim == 2 and isqrt(columns) ** 2 != columns
@@ -239,8 +239,8 @@ def _export(options):
 
 
 def _explain(options):
-    from . import explain
-    from .writing import write_whole
+    from .. import explain
+    from ..files.writing import write_whole
 
     net, x, answers, loss = _explained(options)
     trace = explain.trace(net, x, answers, loss=loss)
@@ -266,10 +266,10 @@ def _explain(options):
 def _explained(options):
     """-> network, samples, labels or targets, loss"""
     if options.model is None:
-        from .explain import integer_example
+        from ..explain import integer_example
 
         return *integer_example(samples=options.samples, random_state=options.seed), "cross_entropy"
-    from .data import load_digits
+    from ..data import load_digits
 
     model = _load(options.model)
     net = getattr(model, "network_", model)
@@ -311,14 +311,15 @@ def _doctor(options):
 
 def _load(path):
     """The estimator in a model file, or the network where there is no more."""
-    from . import estimators
-    from .files import load_model
-    from .network import Sequential
+    from .. import estimators
+    from ..files import load_model
+    from ..network import restored
 
     kinds = {kind.__name__: kind for kind in (estimators.ConvNetClassifier, estimators.ConvNetRegressor)}
-    described = load_model(path)[1]
-    if described is None:
-        return Sequential.load(path)
+    stored = load_model(path)
+    if stored.estimator is None:
+        return restored(stored)
+    described = stored.estimator
     if described.get("class") not in kinds:
         raise ValueError(f"{path}: it holds {described.get('class')!r}, expected one of {', '.join(kinds)}")
     return kinds[described["class"]].load(path)

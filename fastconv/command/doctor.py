@@ -1,6 +1,5 @@
 """What fastconv found on this machine, and compiling everything ahead."""
 
-import os
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,7 @@ def examine():
     -------
     dict of str to str or int
     """
-    from .jit import MISSING
+    from ..support.jit import MISSING
 
     found = {
         "fastconv": _version("fastconv"),
@@ -29,8 +28,9 @@ def examine():
 
 def _engine():
     """How the engine runs here, and where its kernels are kept."""
-    from .engine import lanes, microkernel, threads
-    from .jit import cache_folder, is_warm
+    from ..engine import lanes, microkernel, threads
+    from ..support.jit import cache_folder, is_warm
+    from ..support.threads import cores
 
     folder = cache_folder(microkernel.product)
     lanes_used = f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
@@ -52,7 +52,7 @@ def warm():
     """
     import numpy as np
 
-    from . import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
+    from .. import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
 
     start = time.perf_counter()
     layers = [Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(2)]
@@ -67,11 +67,6 @@ def warm():
     return time.perf_counter() - start
 
 
-def cores():
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
 def _version(package):
     try:
         return version(package)
@@ -83,7 +78,7 @@ def _cache_state(folder, warm):
     """Whether machine code is found there, and what to do if it never will be."""
     import numba
 
-    from .cache import ADVICE, refusal
+    from ..support.cache import ADVICE, refusal
 
     if numba.config.DISABLE_JIT:
         return "off: nothing is compiled (NUMBA_DISABLE_JIT)"

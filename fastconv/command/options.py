@@ -3,7 +3,7 @@
 import argparse
 from math import isfinite
 
-from . import __version__
+from .. import __version__
 
 
 def printable(text):

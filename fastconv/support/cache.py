@@ -87,7 +87,7 @@ def sources(package, *stems):
 def folder_for(key):
     """The folder named `key`, made where this user can write: in NUMBA_CACHE_DIR, beside the package, or in the user's own cache; None if nowhere."""
     own = f"fastconv-{os.getuid()}" if _POSIX else "fastconv"
-    beside = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__pycache__")
+    beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__pycache__")
     users = os.path.join(AppDirs(appname="numba", appauthor=False).user_cache_dir, own)
     asked = numba.config.CACHE_DIR and os.path.join(os.path.abspath(numba.config.CACHE_DIR), own)
     for place in (asked, beside, users):

@@ -36,7 +36,7 @@ def read_data(source, target=None, features=None, *, with_target=True):
         If the file cannot be read.
     """
     if source == "digits":
-        from ..data import load_digits
+        from ...data import load_digits
 
         if target is not None:
             raise ValueError("the digits have no column to choose: --target is for files")

@@ -1,0 +1,1 @@
+"""The `fastconv` command: its options, what it reads, and what it does."""
