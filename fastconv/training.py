@@ -127,7 +127,7 @@ def train(
     if ops is None:
         from .engine import Trainer
 
-        run_epochs = Trainer(net, X, y, weights, loss, optimizer, seed, n_threads, batch_size)
+        run_epochs = Trainer(net, (X, y, weights), loss, optimizer, seed=seed, n_threads=n_threads, batch_size=batch_size)
     else:
         run_epochs = Steps(net, X, y, weights, loss, optimizer, ops, seed)
     history = History()

@@ -28,17 +28,19 @@ def examine():
 
 def _engine():
     """How the engine runs here, and where its kernels are kept."""
-    from ..engine import lanes, microkernel, threads
+    from ..engine.machine.crew import MAX_THREADS
+    from ..engine.vector import lanes
+    from ..engine.vector.product import product
     from ..support.jit import cache_folder, is_warm
     from ..support.threads import cores
 
-    folder = cache_folder(microkernel.product)
+    folder = cache_folder(product)
     lanes_used = f"{lanes.T} float32 lanes" + ", fused multiply-add" * lanes.HAS_FMA
     return {
         "vectors": "plain loops (the twin)" if lanes.USE_TWIN else lanes_used,
-        "threads": min(cores(), threads.MAX_THREADS),
+        "threads": min(cores(), MAX_THREADS),
         "cache folder": folder or "none",
-        "cache": _cache_state(folder, is_warm(microkernel.product)),
+        "cache": _cache_state(folder, is_warm(product)),
     }
 
 

@@ -7,9 +7,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..support.jit import kernel
-from .lanes import FINGERPRINT, USE_TWIN, T
-from .microkernel import _I64, _VECTOR, _ZERO, _Emitter
+from .emitter import I64, VECTOR, ZEROS, Emitter
+from .lanes import USE_TWIN, T, kernel
 
 _INTS = ir.VectorType(ir.IntType(32), T)
 _TERMS = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -17,37 +16,37 @@ _TERMS = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.
 
 
 def _all(value):
-    return ir.Constant(_VECTOR, [value] * T)
+    return ir.Constant(VECTOR, [value] * T)
 
 
 def _exponential(e, x):
     """e ** x for rows of x <= 0; 0 below -87, NaN for NaN."""
     b = e.b
     is_tiny, is_nan = b.fcmp_ordered("<", x, _all(-87.0)), b.fcmp_unordered("uno", x, x)
-    safe = b.select(b.or_(is_tiny, is_nan), _ZERO, x)
+    safe = b.select(b.or_(is_tiny, is_nan), ZEROS, x)
     # x = n log 2 + r; log 2 in two parts, so that r is exact. x <= 0: cut off towards 0 after subtracting a half is rounding.
     n = b.fptosi(b.fsub(b.fmul(safe, _all(1.44269504)), _all(0.5)), _INTS)
-    whole = b.sitofp(n, _VECTOR)
+    whole = b.sitofp(n, VECTOR)
     r = b.fadd(b.fsub(safe, b.fmul(whole, _all(0.693359375))), b.fmul(whole, _all(2.12194440e-4)))
     p = _all(_TERMS[0])
     for term in _TERMS[1:]:
         p = b.fadd(b.fmul(p, r), _all(term))
     p = b.fadd(b.fadd(b.fmul(b.fmul(p, r), r), r), _all(1.0))
     exponent = b.shl(b.add(n, ir.Constant(_INTS, [127] * T)), ir.Constant(_INTS, [23] * T))
-    y = b.fmul(p, b.bitcast(exponent, _VECTOR))
-    return b.select(is_nan, x, b.select(is_tiny, _ZERO, y))
+    y = b.fmul(p, b.bitcast(exponent, VECTOR))
+    return b.select(is_nan, x, b.select(is_tiny, ZEROS, y))
 
 
 @intrinsic
 def _vector_softmax(typing, mem, y, dy, K, largest, sums):
     def codegen(context, builder, signature, args):
         memory, largest, sums = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 4, 5))
-        e, b = _Emitter(builder), builder
-        source, target, best, total = b.alloca(memory.type), b.alloca(memory.type), b.alloca(_VECTOR), b.alloca(_VECTOR)
+        e, b = Emitter(builder), builder
+        source, target, best, total = b.alloca(memory.type), b.alloca(memory.type), b.alloca(VECTOR), b.alloca(VECTOR)
         b.store(b.gep(memory, [args[1]]), source)
         b.store(b.gep(memory, [args[2]]), target)
         b.store(e.load_row(b.load(source)), best)
-        b.store(_ZERO, total)
+        b.store(ZEROS, total)
 
         def raise_():
             value, before = e.load_row(b.load(source)), b.load(best)
@@ -62,7 +61,7 @@ def _vector_softmax(typing, mem, y, dy, K, largest, sums):
         def divide():
             e.store_row(b.fdiv(e.load_row(b.load(target)), b.load(total)), b.load(target))
 
-        steps = [(source, _I64(T)), (target, _I64(T))]
+        steps = [(source, I64(T)), (target, I64(T))]
         for body in (raise_, power, divide):
             e.loop(args[3], steps, body)
         e.store_row(b.load(best), largest)
@@ -83,13 +82,13 @@ def softmax_twin(mem, y, dy, K, largest, sums):
         _softmax(mem, y + t, dy + t, K, T, largest[t : t + 1], sums[t : t + 1])
 
 
-@kernel(key=FINGERPRINT)
+@kernel
 def softmax_of_one(mem, y, dy, K, largest, sums):
     """The same for one sample, whose K numbers lie side by side."""
     _softmax(mem, y, dy, K, 1, largest, sums)
 
 
-@kernel(key=FINGERPRINT)
+@kernel
 def _softmax(mem, y, dy, K, apart, largest, sums):
     best, total = mem[y], np.float32(0)
     for k in range(K):
@@ -103,4 +102,4 @@ def _softmax(mem, y, dy, K, apart, largest, sums):
     largest[0], sums[0] = best, total
 
 
-softmax = kernel(softmax_twin if USE_TWIN else softmax_vector, key=FINGERPRINT)
+softmax = kernel(softmax_twin if USE_TWIN else softmax_vector)

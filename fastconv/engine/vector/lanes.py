@@ -3,10 +3,12 @@
 import hashlib
 import os
 import platform
+from functools import partial
 
 import numba
 
-from ..support.cache import sources
+from ...support.cache import sources
+from ...support.jit import kernel as compiled
 
 
 def _features():
@@ -32,11 +34,19 @@ T = 8 if USE_TWIN else 16 if "avx512f" in FEATURES else 8 if "avx2" in FEATURES 
 
 
 def _fingerprint():
-    """A hash over everything that decides what the engine's kernels are compiled to: its sources, and the settings above."""
+    """A hash over everything that decides what the engine's kernels are compiled to: sources, and the settings above."""
     digest = hashlib.sha256(f"{T} {USE_TWIN} {HAS_FMA} {numba.config.BOUNDSCHECK}".encode())
-    for source in (*sources(__package__), *sources(__package__.rpartition(".")[0], "jit", "cache")):
-        digest.update(source)
+    engine, _, here = __package__.rpartition(".")
+    package = engine.rpartition(".")[0]
+    for folder, *names in (
+        *((f"{engine}.program", "lines", "registers"), (f"{engine}.{here}",), (f"{engine}.machine",)),
+        (f"{package}.support", "jit", "cache"),
+    ):
+        for source in sources(folder, *names):
+            digest.update(source)
     return f"engine-{digest.hexdigest()[:16]}"
 
 
 FINGERPRINT = _fingerprint()
+kernel = partial(compiled, key=FINGERPRINT)
+"""Compiles a function of the engine: another file's change is seen in the name of the cache's folder."""

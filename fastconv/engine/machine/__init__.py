@@ -1,0 +1,1 @@
+"""What runs a program: the interpreter, its plain loops, losses, the optimizers' update, and the crew of threads."""

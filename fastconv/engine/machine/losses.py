@@ -1,0 +1,105 @@
+"""The loss of a tile and its gradient; lanes without a sample have neither. Outputs are numbered [c][y][x], rows are stored [y][x][c].
+
+Each takes the memory's floats, where the workspace begins, the ends of the program, the data, the tile's samples and a thread's hands; it
+writes dy and returns the sum of share * loss.
+"""
+
+from math import exp, log, log1p
+
+import numpy as np
+
+from ...losses import LOSSES
+from ..vector.lanes import T, kernel
+from ..vector.softmax import softmax, softmax_of_one
+
+CROSS_ENTROPY, MEAN_SQUARES, BINARY_CROSS_ENTROPY = range(3)
+_KINDS = dict(zip(("cross_entropy", "mse", "binary_cross_entropy_with_logits"), range(3)))
+
+
+def loss_kind(name):
+    """A loss as compiled code knows it."""
+    if name not in _KINDS:
+        raise ValueError(f"loss must be one of {LOSSES}, got {name!r}")
+    return _KINDS[name]
+
+
+@kernel
+def loss(mem, work, ends, data, samples, hands):
+    """The loss that `data` names."""
+    if data.loss == MEAN_SQUARES:
+        return mean_squares(mem, work, ends, data, samples, hands)
+    if data.loss == BINARY_CROSS_ENTROPY:
+        return binary_cross_entropy(mem, work, ends, data, samples, hands)
+    return cross_entropy(mem, work, ends, data, samples, hands)
+
+
+@kernel
+def cross_entropy(mem, work, ends, data, samples, hands):
+    """Softmax cross-entropy: dy = (p - onehot) * share."""
+    y, dy, lanes, K, shares = work + ends.output, work + ends.gradient, ends.samples, ends.C_out * ends.pixels_out, hands.shares
+    if lanes == T:
+        softmax(mem, y, dy, K, hands.largest, hands.sums)
+    else:
+        softmax_of_one(mem, y, dy, K, hands.largest, hands.sums)
+    total = 0.0
+    for t in range(len(samples)):
+        label = data.labels[samples[t]]
+        row = (label % ends.pixels_out) * ends.C_out + label // ends.pixels_out
+        mem[dy + row * lanes + t] -= np.float32(1)
+        if shares[t] > 0:
+            total += (np.float32(log(hands.sums[t])) - (mem[y + row * lanes + t] - hands.largest[t])) * shares[t]
+    if lanes == T:
+        for k in range(K):
+            _scale(mem[dy + k * T : dy + (k + 1) * T], shares)
+    else:
+        for k in range(K):
+            mem[dy + k] *= shares[0]
+    return total
+
+
+@kernel
+def _scale(row, shares):
+    for t in range(T):
+        row[t] *= shares[t]
+
+
+@kernel
+def mean_squares(mem, work, ends, data, samples, hands):
+    """Mean squared error: dy = 2 * share / K * (y - target)."""
+    y, dy, K, shares = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out, hands.shares
+    total = 0.0
+    for t in range(ends.samples):
+        error_sum = 0.0
+        for c in range(ends.C_out):
+            for p in range(ends.pixels_out):
+                at = (p * ends.C_out + c) * ends.samples + t
+                mem[dy + at] = 0
+                if t < len(samples):
+                    error = mem[y + at] - data.targets[samples[t], c * ends.pixels_out + p]
+                    mem[dy + at] = error * np.float32(2 * shares[t] / K)
+                    error_sum += error * error
+        if t < len(samples) and shares[t] > 0:
+            total += error_sum / K * shares[t]
+    return total
+
+
+@kernel
+def binary_cross_entropy(mem, work, ends, data, samples, hands):
+    """Binary cross-entropy: dy = share / K * (sigmoid(y) - target)."""
+    y, dy, K, shares = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out, hands.shares
+    total = 0.0
+    for t in range(ends.samples):
+        error_sum = 0.0
+        for c in range(ends.C_out):
+            for p in range(ends.pixels_out):
+                at = (p * ends.C_out + c) * ends.samples + t
+                mem[dy + at] = 0
+                if t < len(samples):
+                    z, target = mem[y + at], data.targets[samples[t], c * ends.pixels_out + p]
+                    small = np.float32(exp(-abs(z)))
+                    probability = (np.float32(1) if z >= 0 else small) / (np.float32(1) + small)
+                    mem[dy + at] = (probability - target) * np.float32(shares[t] / K)
+                    error_sum += (np.float32(0) if z <= 0 else z) - target * z + log1p(small)
+        if t < len(samples) and shares[t] > 0:
+            total += error_sum / K * shares[t]
+    return total

@@ -1,0 +1,164 @@
+"""Steps of training and tiles of prediction, on whatever threads there are; gradients are added in a fixed order."""
+
+import numpy as np
+
+from ..program.lines import TILE
+from ..vector.gather import gather
+from ..vector.lanes import T, kernel
+from .crew import claim, finish, look, wait
+from .interpreter import run_lines, set_mode
+from .jobs import FLOATS_A_LINE, Hands, Shard
+from .loops import hashed
+from .losses import loss
+from .update import update
+
+_CONTEXT = len(TILE)
+
+
+@kernel
+def _hands(memory, thread):
+    """A thread's own arrays, and its workspace."""
+    tile = np.zeros(_CONTEXT, np.int64)
+    tile[TILE.work] = memory.work + thread * memory.n_work
+    rows = np.zeros((3, T), np.float32)
+    return Hands(tile, np.zeros(T, np.int64), rows[0], np.zeros(T, np.int64), rows[1], rows[2])
+
+
+@kernel
+def _gather(memory, ends, data, samples, hands):
+    at = hands.tile[TILE.work] + ends.input
+    gather(memory.floats, data.X, samples, ends.samples, at, ends.C_in, ends.pixels_in, hands.places)
+
+
+@kernel
+def _share(data, samples, total, shares):
+    """Each sample's share of the batch's weight."""
+    for t in range(len(samples)):
+        weight = data.weights[samples[t]] if data.is_weighted else np.float32(1)
+        shares[t] = weight / total if total > 0 else np.float32(0)
+    shares[len(samples) :] = 0
+
+
+@kernel
+def _total_weight(data, samples):
+    if not data.is_weighted:
+        return np.float32(len(samples))
+    total = 0.0
+    for sample in samples:
+        total += data.weights[sample]
+    return np.float32(total)
+
+
+@kernel
+def _run_shard(shard, batch, memory, ends, program, data, hands):
+    """Forward, loss and backward for the tiles of a shard; -> its part of the loss."""
+    mem, tile, n, lost = memory.floats, hands.tile, ends.samples, 0.0
+    n_tiles = (len(batch) + n - 1) // n
+    first = shard.number * n_tiles // shard.count
+    for k in range(first, (shard.number + 1) * n_tiles // shard.count):
+        samples = batch[k * n : (k + 1) * n]
+        tile[TILE.first], tile[TILE.start] = k == first, k * n
+        _share(data, samples, shard.total, hands.shares)
+        _gather(memory, ends, data, samples, hands)
+        run_lines(program.forward, program.kernels, mem, tile)
+        lost += loss(mem, tile[TILE.work], ends, data, samples, hands)
+        run_lines(program.backward, program.kernels, mem, tile)
+    return lost
+
+
+@kernel
+def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
+    """The steps of a job. Every thread runs this: who takes what is chance, what a shard holds depends on the batch alone.
+
+    A step has two phases: its shards, then the update in pieces.
+    """
+    hands, mode = _hands(memory, thread), set_mode(np.int32(-1))
+    n_steps = (job.orders.shape[1] + job.batch_size - 1) // job.batch_size
+    while True:
+        now = look(crew)
+        phase, task = now >> 32, now & 0xFFFFFFFF
+        step = job.first + phase // 2
+        if step >= job.stop:
+            break
+        epoch, start = step // n_steps, step % n_steps * job.batch_size
+        batch = job.orders[epoch, start : start + job.batch_size]
+        n_shards = min(job.n_shards, (len(batch) + ends.samples - 1) // ends.samples)
+        n_tasks = job.n_pieces if phase & 1 else n_shards
+        if task >= n_tasks:
+            wait(crew, now)
+            continue
+        if not claim(crew, now):
+            continue
+        total = _total_weight(data, batch)
+        if phase & 1:
+            if task == 0:
+                # Counted by whoever comes first, in a phase that all others' next step waits for.
+                _count(job, epoch, n_shards, total)
+            _update_piece(memory, job, task, n_shards, optimizer, job.before[1] + step + 1)
+        else:
+            hands.tile[TILE.seed] = hashed(job.seed ^ ((job.before[0] + step) & 0xFFFFFFFF))
+            hands.tile[TILE.grads] = memory.grads + task * memory.n_params
+            job.losses[task] = _run_shard(Shard(task, n_shards, total), batch, memory, ends, program, data, hands)
+        finish(crew, phase, n_tasks)
+    set_mode(mode)
+
+
+@kernel
+def _count(job, epoch, n_shards, total):
+    for s in range(n_shards):
+        job.sums[epoch, 0] += job.losses[s] * total
+    job.sums[epoch, 1] += total
+
+
+@kernel
+def _update_piece(memory, job, piece, n_shards, optimizer, steps):
+    lines = memory.n_params // FLOATS_A_LINE
+    begin, end = lines * piece // job.n_pieces * FLOATS_A_LINE, lines * (piece + 1) // job.n_pieces * FLOATS_A_LINE
+    update(memory, begin, end, n_shards, optimizer, steps)
+
+
+@kernel
+def run_predict(thread, crew, memory, ends, program, X, span, out):
+    """The network's output for the samples `span` (first, stop), tile by tile."""
+    hands, mode = _hands(memory, thread), set_mode(np.int32(-1))
+    hands.tile[TILE.seed] = -1
+    mem, work, (first, stop) = memory.floats, hands.tile[TILE.work], span
+    while True:
+        task = look(crew)
+        start = first + task * T
+        if start >= stop:
+            break
+        if not claim(crew, task):
+            continue
+        count = min(T, stop - start)
+        for t in range(count):
+            hands.samples[t] = start + t
+        samples = hands.samples[:count]
+        gather(mem, X, samples, ends.samples, work + ends.input, ends.C_in, ends.pixels_in, hands.places)
+        run_lines(program.forward, program.kernels, mem, hands.tile)
+        _scatter(mem, work + ends.output, ends, out[start : start + count])
+    set_mode(mode)
+
+
+@kernel
+def _scatter(mem, at, ends, out):
+    """Rows [pixel][channel][lane] -> out (samples, C * pixels)"""
+    C, pixels = ends.C_out, ends.pixels_out
+    for t in range(len(out)):
+        for c in range(C):
+            for p in range(pixels):
+                out[t, c * pixels + p] = mem[at + (p * C + c) * T + t]
+
+
+@kernel
+def pack(flat, packed, where):
+    """packed[where[i]] = flat[i]"""
+    for i in range(len(flat)):
+        packed[where[i]] = flat[i]
+
+
+@kernel
+def unpack(packed, flat, where):
+    """flat[i] = packed[where[i]]"""
+    for i in range(len(flat)):
+        flat[i] = packed[where[i]]

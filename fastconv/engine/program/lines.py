@@ -1,0 +1,414 @@
+"""The kinds of lines in a program: each is one operation on a tile, a NamedTuple of places, loops and sizes.
+
+A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other. `columns`
+names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer loop runs.
+What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of each sample.
+"""
+
+from itertools import count
+from typing import NamedTuple
+
+import numpy as np
+
+PARAMS, WORK, GRADS = range(3)
+"""Segments of memory: the packed weights and biases, a thread's workspace, a shard's gradients. Offsets count floats from their start."""
+ADJACENT, ROWS_APART, STRIDED = range(3)
+"""A product's `order`: how far apart its scalars lie: side by side, T floats, or `stride` with their results `apart`."""
+ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)
+"""What a sum starts from; the last: from what is there, unless this is the first tile of a shard."""
+PLAIN, RELU, MASK = range(3)
+"""What happens to a sum before it is stored: nothing, max(0, sum), or 0 where the mask is not above 0."""
+
+
+class Tile(NamedTuple):
+    """The context of a tile, which the interpreter fills in: where segments begin, and what is different from tile to tile."""
+
+    params: int
+    work: int
+    grads: int
+    first: int  # whether it is the first one of its shard
+    start: int  # number of its first sample in the batch
+    seed: int  # of this step's dropout; below 0: none
+    init: int  # what a product starts from, once that is known
+
+
+TILE = Tile(*range(len(Tile._fields)))
+"""Where each of it stands in the array that kernels take."""
+
+
+class Place(NamedTuple):
+    """A float of memory."""
+
+    segment: int
+    at: int
+
+    def moved(self, by):
+        """The place so many floats further on."""
+        return Place(self.segment, self.at + by)
+
+
+class Loop(NamedTuple):
+    """Do what follows `n` times, each time so many floats further on in every operand."""
+
+    n: int = 1
+    x: int = 0
+    w: int = 0
+    out: int = 0
+    mask: int = 0
+
+
+class Sum(NamedTuple):
+    """Add up what follows `n` times, each time so many floats further on in x and w."""
+
+    n: int = 1
+    x: int = 0
+    w: int = 0
+
+
+class Touch(NamedTuple):
+    """What a line reads or writes: `loops` of (n, stride) around `width` floats, where `when` holds."""
+
+    place: Place
+    loops: tuple
+    width: int
+    writes: bool
+    when: bool = True
+
+
+class Product(NamedTuple):
+    """Sums of scalars times rows, `rows.n` rows by `scalars` sums at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
+
+    order: int
+    scalars: int
+    out: Place
+    x: Place = Place(WORK, 0)
+    w: Place = Place(WORK, 0)
+    init: int = ZERO
+    final: int = PLAIN
+    bias: int = 0  # in PARAMS
+    mask: int = 0  # in WORK
+    rows: Loop = Loop()
+    q: Loop = Loop()
+    p: Loop = Loop()
+    outer: Sum = Sum()
+    middle: Sum = Sum()
+    inner: Sum = Sum()
+    run: int = 1  # terms whose rows lie side by side
+    stride: int = 0
+    apart: int = 0
+
+    def moved(self, x=0, w=0, out=0, mask=0, bias=0):
+        """The same product elsewhere."""
+        places = {"x": self.x.moved(x), "w": self.w.moved(w), "out": self.out.moved(out)}
+        return self._replace(**places, mask=self.mask + mask, bias=self.bias + bias)
+
+    def touches(self, T):
+        """As `vector.product.product_twin`."""
+        is_strided, is_adjacent = np.equal(self.order, STRIDED), np.equal(self.order, ADJACENT)
+        between = np.where(is_adjacent, 1, np.where(is_strided, self.stride, T))
+        apart, along = np.where(is_strided, self.apart, T), np.where(is_adjacent, T, 1)
+        terms = self.outer, self.middle, self.inner
+        has_terms = np.multiply(self.outer.n * self.middle.n, self.inner.n * self.run) > 0
+        adds = np.isin(self.init, (ADD, ADD_UNLESS_FIRST))
+
+        def over(name, between_scalars):
+            return [(loop.n, getattr(loop, name)) for loop in (self.q, self.p, self.rows)] + [(self.scalars, between_scalars)]
+
+        x = [*over("x", 0), *((sum_.n, sum_.x) for sum_ in terms), (self.run, T)]
+        w = [*over("w", between), *((sum_.n, sum_.w) for sum_ in terms), (self.run, along)]
+        n_biases = np.where(is_strided, self.rows.n * T, self.scalars)
+        return (
+            Touch(self.x, x, T, False, has_terms),
+            Touch(self.w, w, 1, False, has_terms),
+            Touch(self.out, over("out", apart), T, False, adds),
+            Touch(self.out, over("out", apart), T, True),
+            Touch(Place(WORK, self.mask), over("mask", apart), T, False, np.equal(self.final, MASK)),
+            Touch(Place(PARAMS, self.bias), ((self.q.n, 0), (self.p.n, 0)), n_biases, False, np.equal(self.init, BIAS)),
+        )
+
+    def multiply_adds(self, T):
+        """Of a tile."""
+        sums = self.q.n * self.p.n * self.rows.n * self.scalars
+        return sums * self.outer.n * self.middle.n * self.inner.n * self.run * T
+
+
+class LaneProduct(NamedTuple):
+    """dw with lanes kept apart: out[m, tap] += w[m] * x[tap], row by row, over all positions; w is dy."""
+
+    scalars: int
+    taps: int
+    x: int
+    w: int
+    out: int
+    apart: int  # from one m to the next in out
+    q: Loop = Loop()
+    p: Loop = Loop()
+
+    def touches(self, T):
+        """As `vector.lane_product.lane_product_twin`."""
+        positions, has_any = (self.q, self.p), np.multiply(self.q.n, self.p.n) > 0
+        x, w = ([(loop.n, getattr(loop, name)) for loop in positions] for name in ("x", "w"))
+        out = (self.scalars, self.apart), (self.taps, T)
+        return (
+            Touch(Place(WORK, self.x), (*x, (self.taps, T)), T, False, has_any),
+            Touch(Place(WORK, self.w), (*w, (self.scalars, T)), T, False, has_any),
+            Touch(Place(WORK, self.out), out, T, False),
+            Touch(Place(WORK, self.out), out, T, True),
+        )
+
+    def multiply_adds(self, T):
+        """Of a tile."""
+        return self.q.n * self.p.n * self.scalars * self.taps * T
+
+
+class Transpose(NamedTuple):
+    """[filter][lane] -> [lane][filter] at each position: `rows` filters, `apart`, filled up to T with zeros."""
+
+    rows: int
+    apart: int
+    x: Place
+    out: Place
+    q: Loop = Loop()
+    p: Loop = Loop()
+
+    def touches(self, T):
+        """As `vector.transpose.transpose_twin`."""
+        x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
+        return Touch(self.x, (*x, (self.rows, self.apart)), T, False), Touch(self.out, out, T * T, True)
+
+
+class SumLanes(NamedTuple):
+    """The lanes of `rows` rows, `apart`, added up: T sums side by side, added to gradients."""
+
+    rows: int
+    apart: int
+    x: Place
+    out: Place
+    q: Loop = Loop()
+    p: Loop = Loop()
+
+    def touches(self, T):
+        """As `vector.transpose.sum_lanes_twin`."""
+        x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
+        return (
+            Touch(self.x, (*x, (self.rows, self.apart)), T, False),
+            *(Touch(self.out, out, T, writes) for writes in (False, True)),
+        )
+
+
+class DotLanes(NamedTuple):
+    """dx of a linear layer for one sample: `rows` rows of weights, `apart`, times dy in blocks of T, their lanes added up, then `final`."""
+
+    rows: int
+    apart: int
+    blocks: int  # of T filters
+    block: int  # from one to the next in x
+    x: Place
+    w: int  # dy, in WORK
+    out: Place
+    final: int = PLAIN
+    mask: int = 0
+    q: Loop = Loop()
+    p: Loop = Loop()
+
+    def touches(self, T):
+        """As `vector.transpose.dot_lanes_twin`."""
+        x, out, mask = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out", "mask"))
+        positions = (self.q.n, 0), (self.p.n, 0)
+        return (
+            Touch(self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
+            Touch(Place(WORK, self.w), positions, self.blocks * T, False),
+            Touch(self.out, out, T, True),
+            Touch(Place(WORK, self.mask), mask, T, False),
+        )
+
+    def multiply_adds(self, T):
+        """Of a tile of one sample."""
+        return self.q.n * self.p.n * self.rows * self.blocks * T
+
+
+class MaxPool(NamedTuple):
+    """The largest of `down.n` x `across.n` taps at each window of a rectangle, and the winner's number: the argmax."""
+
+    x: int
+    out: int
+    argmax: int
+    rows: int  # side by side: a pixel's channels
+    first_tap: int  # its number
+    taps_a_row: int  # what a step down adds to it
+    is_two_by_two: int
+    q: Loop = Loop()
+    p: Loop = Loop()
+    down: Sum = Sum()
+    across: Sum = Sum()
+
+    def touches(self, T):
+        """As `vector.max_pool.max_pool_twin`."""
+        windows, taps = self.extents()
+        return (
+            Touch(Place(WORK, self.x), taps, self.rows * T, False),
+            *(Touch(Place(WORK, at), windows, self.rows * T, True) for at in (self.out, self.argmax)),
+        )
+
+    def extents(self):
+        """-> the loops over windows, and over the pixels that they look at"""
+        loops = self.q, self.p
+        pixels = [(loop.n, loop.x) for loop in loops] + [(taps.n, taps.x) for taps in (self.down, self.across)]
+        return [(loop.n, loop.out) for loop in loops], pixels
+
+
+class MaxPoolBack(NamedTuple):
+    """Each window's gradient to its winner: in the pool, x is dx and out is dy."""
+
+    pool: MaxPool
+    is_exclusive: int  # windows share no pixel and leave none out: dx is written, not added to
+
+    def touches(self, T):
+        """As `vector.max_pool.max_pool_back_twin`."""
+        pool, (windows, taps) = self.pool, self.pool.extents()
+        return (
+            *(Touch(Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
+            *(Touch(Place(WORK, at), windows, pool.rows * T, False) for at in (pool.out, pool.argmax)),
+        )
+
+
+class ReLU(NamedTuple):
+    """out = max(0, x)"""
+
+    x: int
+    out: int
+    size: int
+
+    def touches(self, T):
+        """As `machine.loops.relu`."""
+        return Touch(Place(WORK, self.x), (), self.size, False), Touch(Place(WORK, self.out), (), self.size, True)
+
+
+class ReLUBack(NamedTuple):
+    """dx = dy where y is above 0, in the place of dy."""
+
+    dy: int
+    y: int
+    size: int
+
+    def touches(self, T):
+        """As `machine.loops.relu_back`."""
+        dy = [Touch(Place(WORK, self.dy), (), self.size, writes) for writes in (False, True)]
+        return *dy, Touch(Place(WORK, self.y), (), self.size, False)
+
+
+class AvgPool(NamedTuple):
+    """The mean of each window, whose padding counts."""
+
+    image: int
+    means: int
+    size: int  # floats of a pixel
+    H: int
+    W: int
+    KH: int
+    KW: int
+    SH: int
+    SW: int
+    PT: int
+    PL: int
+    OH: int
+    OW: int
+
+    def touches(self, T):
+        """As `machine.loops.avg_pool`."""
+        image, means = self.extents()
+        return image._replace(writes=False), *(means._replace(writes=writes) for writes in (False, True))  # sums grow in place
+
+    def extents(self):
+        """-> the whole image, and all means"""
+        return (
+            Touch(Place(WORK, self.image), (), self.H * self.W * self.size, True),
+            Touch(Place(WORK, self.means), (), self.OH * self.OW * self.size, True),
+        )
+
+
+class AvgPoolBack(NamedTuple):
+    """Each mean's gradient in equal shares to its window: in the pool, the image is dx and the means are dy."""
+
+    pool: AvgPool
+
+    def touches(self, T):
+        """As `machine.loops.avg_pool_back`."""
+        image, means = self.pool.extents()
+        return means._replace(writes=False), *(image._replace(writes=writes) for writes in (False, True))
+
+
+class Dropout(NamedTuple):
+    """y = x / (1 - p) for units whose hash is at least `threshold`, else 0; the same backward, in place."""
+
+    x: int
+    out: int
+    C: int
+    pixels: int
+    pixel: int  # floats from one to the next
+    channel: int
+    lanes: int  # samples
+    number: int  # which of the network's dropout layers
+    threshold: int  # p * 2**24
+    mantissa: int  # 1 / (1 - p) = mantissa * 2**exponent
+    exponent: int
+
+    def touches(self, T):
+        """As `machine.loops.dropout`."""
+        size = self.pixels * self.pixel
+        return Touch(Place(WORK, self.x), (), size, False), Touch(Place(WORK, self.out), (), size, True)
+
+
+class Zero(NamedTuple):
+    """Zeros to add to."""
+
+    out: int
+    size: int
+
+    def touches(self, T):
+        """As `machine.loops.zero`."""
+        return (Touch(Place(WORK, self.out), (), self.size, True),)
+
+
+KINDS = (
+    *(Product, LaneProduct, Transpose, SumLanes, DotLanes, MaxPool, MaxPoolBack),
+    *(ReLU, ReLUBack, AvgPool, AvgPoolBack, Dropout, Zero),
+)
+"""A line's kind is its place here."""
+KIND, OWNER, _FIELDS = range(3)
+"""The first columns of a row; then come the fields."""
+
+
+def _filled(kind, numbers):
+    """A `kind` of the next `numbers`, field by field."""
+    return kind(
+        *(_filled(part, numbers) if hasattr(part, "_fields") else next(numbers) for part in kind.__annotations__.values())
+    )
+
+
+def columns(kind):
+    """A `kind` that holds, in the place of each field, the number of its column."""
+    return _filled(kind, count(_FIELDS))
+
+
+def line_of(row):
+    """The line that a row of a table holds; of many rows of one kind, transposed, a line of arrays."""
+    kind = KINDS[int(np.ravel(row[KIND])[0])]
+    return _filled(kind, iter(row[_FIELDS:]))
+
+
+def _flat(line):
+    return [number for part in line for number in (_flat(part) if isinstance(part, tuple) else [part])]
+
+
+COLUMNS = _FIELDS + max(len(_flat(columns(kind))) for kind in KINDS)
+
+
+def table(lines):
+    """The rows of (owner, line) pairs: int64 (lines, COLUMNS)"""
+    lines = list(lines)
+    rows = np.zeros((len(lines), COLUMNS), np.int64)
+    for row, (owner, line) in zip(rows, lines):
+        numbers = [KINDS.index(type(line)), owner, *_flat(line)]
+        row[: len(numbers)] = numbers
+    return rows

@@ -1,0 +1,153 @@
+"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave lanes idle.
+
+An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row of T filters'
+weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T samples.
+"""
+
+from math import ceil
+
+from ...layers import Conv2d, Flatten, Linear
+from . import lines
+from .lines import GRADS, PARAMS, WORK, DotLanes, Loop, Place, Product, Sum, Transpose
+from .products import Products
+from .rectangles import Run, full_and_rest, positions, source_runs, tap_runs
+from .registers import for_weights, over_pixels, pairs
+
+
+def is_narrow(net):
+    """Whether `net` can be planned so: no groups, the image goes into a product, and the output is one pixel."""
+    layers = [layer for layer in net.layers if not isinstance(layer, Flatten)]
+    grouped = any(isinstance(layer, Conv2d) and layer.groups > 1 for layer in layers)
+    return bool(layers) and not grouped and isinstance(layers[0], (Conv2d, Linear)) and isinstance(layers[-1], Linear)
+
+
+class Narrow(Products):
+    """Channels in the lanes."""
+
+    samples = 1
+
+    def strides(self, C, is_input):
+        """Channels side by side; only the input, which is read number by number, is not filled up."""
+        return C if is_input else self._filled(C), 1
+
+    def seen_by_linear(self, x):
+        """One pixel of many channels, unless zeros lie between them."""
+        return x.as_pixel if x.step == x.C else x
+
+    def scratch_sizes(self, steps):
+        """A convolution's weights with channels in the lanes, for dx."""
+        convs = [step.what for step in steps if not _is_linear(step)]
+        sizes = [self._filled(conv.C) * conv.window.KH * conv.window.KW * self._filled(conv.F) for conv in convs]
+        return {"scratch": max([*sizes, 0]), "ones": self.T}
+
+    def writes_dx_twice(self, conv):
+        """All filters are summed at once."""
+        return False
+
+    def _filled(self, C):
+        return ceil(C / self.T) * self.T
+
+    def forward(self, step):
+        """A product for each rectangle of positions."""
+        conv, x, y, T = step.what, step.x, step.y, self.T
+        K, C = conv.window, conv.C
+        init, final = lines.BIAS if conv.has_bias else lines.ZERO, lines.RELU if step.has_relu else lines.PLAIN
+        is_one_run = K.DW == 1 and x.step == C
+        for i in tap_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
+            for j in tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
+                seen = x.place(i.first * K.SH - K.PT + i.tap * K.DH, j.first * K.SW - K.PL + j.tap * K.DW)
+                line = Product(
+                    lines.STRIDED, 0, y.place(i.first, j.first), Place(PARAMS, conv.tap(u=i.tap, v=j.tap)), seen,
+                    init, final, max(conv.bias, 0), middle=Sum(i.taps, K.KW * C * T, K.DH * x.row),
+                    inner=Sum() if is_one_run else Sum(j.taps, C * T, K.DW * x.step), run=j.taps * C if is_one_run else C,
+                )  # fmt: skip
+                rows, columns = Loop(i.count, 0, K.SH * x.row, y.row), Loop(j.count, 0, K.SW * x.step, y.step)
+                yield from over_pixels(line, rows, columns, conv.n_blocks, conv.block, T)
+
+    # --- dw ---
+
+    def dw(self, step):
+        """db, then dw tap by tap."""
+        conv, x = step.what, step.x
+        K, C = conv.window, conv.C
+        if conv.has_bias:
+            yield from self._db(step)
+        is_one_run = K.DW == 1 and x.step == C and K.OH * K.OW > 1
+        init = lines.ADD_UNLESS_FIRST
+        if is_one_run:
+            # A product without terms clears the gradient: runs of taps overlap.
+            clear = Product(lines.ADJACENT, 0, Place(GRADS, conv.tap()), init=init, run=0)
+            yield from for_weights(clear, K.KH * K.KW * C, conv, self.T, 1)
+            init, runs = lines.ADD, tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
+        else:
+            runs = [Run(*positions(K.W, v * K.DW - K.PL, K.SW, K.OW), v, 1) for v in range(K.KW)]
+        for u in range(K.KH):
+            for run in runs:
+                yield from self._dw_of_taps(step, u, run, init) if run.taps else ()
+
+    def _db(self, step):
+        """One more tap, under which every pixel is 1."""
+        conv, dy, T = step.what, step.dy, self.T
+        for block, n in pairs(conv.n_blocks):
+            yield Product(
+                lines.ADJACENT, 1, Place(GRADS, conv.bias + block * T), dy.place(c=block * T), Place(WORK, self.scratch["ones"]),
+                lines.ADD_UNLESS_FIRST, rows=Loop(n, T, 0, T), inner=Sum(dy.H * dy.W, dy.step),
+            )  # fmt: skip
+
+    def _dw_of_taps(self, step, u, run, init):
+        """Taps of a kernel's row u, over the outputs that see them."""
+        conv, x, dy = step.what, step.x, step.dy
+        K = conv.window
+        i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
+        seen = x.place(i.first * K.SH - K.PT + u * K.DH, run.first * K.SW - K.PL + run.tap * K.DW)
+        line = Product(
+            lines.ADJACENT, 0, Place(GRADS, conv.tap(u=u, v=run.tap)), dy.place(i.first, run.first), seen, init,
+            middle=Sum(i.count, dy.row, K.SH * x.row), inner=Sum(run.count, dy.step, K.SW * x.step),
+        )  # fmt: skip
+        yield from for_weights(line, run.taps * conv.C, conv, self.T, 1)
+
+    # --- dx ---
+
+    def dx(self, step):
+        """The weights with channels in the lanes, then the forward product with the roles of channels and filters exchanged."""
+        return self._linear_dx(step) if _is_linear(step) else self._conv_dx(step)
+
+    def _conv_dx(self, step):
+        conv, dy, dx, T, scratch = step.what, step.dy, step.dx, self.T, self.scratch["scratch"]
+        K, C, F, final = conv.window, conv.C, self._filled(conv.F), lines.MASK if step.is_masked else lines.PLAIN
+        taps = K.KH * K.KW
+        for c in range(0, C, T):
+            yield Transpose(
+                min(T, C - c), T, Place(PARAMS, conv.tap(c=c)), Place(WORK, scratch + c * taps * F),
+                Loop(taps, C * T, 0, F * T), Loop(conv.n_blocks, conv.block, 0, T * T),
+            )  # fmt: skip
+        for i in source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
+            for j in source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
+                line = Product(
+                    lines.STRIDED, 0, dx.place(i.first, j.first), Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
+                    dy.place(i.output, j.output), final=final, mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
+                    outer=Sum(i.taps, i.tap_step * K.KW * F * T, -i.output_step * dy.row),
+                    middle=Sum(j.taps, j.tap_step * F * T, -j.output_step * dy.step), run=conv.F,
+                )  # fmt: skip
+                rows = Loop(i.count, 0, dy.row, i.step * dx.row)
+                columns = Loop(j.count, 0, dy.step, j.step * dx.step)
+                yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
+
+    def _linear_dx(self, step):
+        """The weights as they lie, times dy lane by lane, then the lanes' sums: to transpose them would move each for one use."""
+        conv, dx, T = step.what, step.dx, self.T
+        final, mask = lines.MASK if step.is_masked else lines.PLAIN, (step.x if step.is_masked else dx).at
+        q = Loop(dx.H * dx.W, conv.C * T, 0, dx.step, dx.step)
+        for part in full_and_rest(conv.C, T):
+            c = part.first
+            yield DotLanes(
+                part.size, T, conv.n_blocks, conv.block, Place(PARAMS, conv.tap(c=c)), step.dy.at, dx.place(c=c), final, mask + c,
+                q, Loop(part.count, T * T, 0, T, T),
+            )  # fmt: skip
+
+
+def _is_linear(step):
+    """Whether every pixel has its own weights, so that dx is the weights times dy: a linear layer, or a kernel that lies on the whole image."""
+    K, x, y = step.what.window, step.x, step.y
+    lies_on_it = (K.KH, K.KW) == (x.H, x.W) and not K.PT + K.PL and (K.DH == 1 or K.KH == 1) and (K.DW == 1 or K.KW == 1)
+    return y.H * y.W == 1 and lies_on_it

@@ -1,0 +1,44 @@
+"""What there must be to plan convolutions and linear layers: how images are stored, and the products that go forward and backward."""
+
+from abc import ABC, abstractmethod
+
+
+class Products(ABC):
+    """One way to fill the lanes; `scratch` holds, by name, where what `scratch_sizes` asked for begins."""
+
+    def __init__(self, T):
+        self.T = T
+        self.scratch = {}
+
+    @property
+    @abstractmethod
+    def samples(self):
+        """How many samples a tile holds."""
+
+    @abstractmethod
+    def strides(self, C, is_input):
+        """-> floats from one pixel of an image to the next, and from one channel to the next"""
+
+    @abstractmethod
+    def seen_by_linear(self, x):
+        """The image that a linear layer takes its weights to lie on."""
+
+    @abstractmethod
+    def scratch_sizes(self, steps):
+        """name -> floats of workspace, for all convolutions one after the other; "ones" is T ones, others have "scratch" in their names"""
+
+    @abstractmethod
+    def writes_dx_twice(self, conv):
+        """Whether dx is a sum of two products, the first of which would overwrite the mask."""
+
+    @abstractmethod
+    def forward(self, step):
+        """The lines of y."""
+
+    @abstractmethod
+    def dw(self, step):
+        """The lines of dw and db."""
+
+    @abstractmethod
+    def dx(self, step):
+        """The lines of dx."""
