@@ -82,8 +82,7 @@ class Hands(NamedTuple):
     samples: np.ndarray
     shares: np.ndarray  # of the batch's weight
     places: np.ndarray
-    largest: np.ndarray
-    sums: np.ndarray
+    scratch: np.ndarray  # two rows
 
 
 class Shard(NamedTuple):

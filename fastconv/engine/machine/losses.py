@@ -1,7 +1,8 @@
 """The loss of a tile and its gradient; lanes without a sample have neither. Outputs are numbered [c][y][x], rows are stored [y][x][c].
 
-Each takes the memory's floats, where the workspace begins, the ends of the program, the data, the tile's samples and a thread's hands; it
-writes dy and returns the sum of share * loss.
+Each takes the memory's floats, where the workspace begins, the ends of the program, what y is compared with, the tile's samples and their
+shares of the batch; it writes dy and returns the sum of share * loss. Arrays go one by one, not in tuples, of which Numba would count the
+references to every member at every call (0.25 us a step).
 """
 
 from math import exp, log, log1p
@@ -24,30 +25,21 @@ def loss_kind(name):
 
 
 @kernel
-def loss(mem, work, ends, data, samples, hands):
-    """The loss that `data` names."""
-    if data.loss == MEAN_SQUARES:
-        return mean_squares(mem, work, ends, data, samples, hands)
-    if data.loss == BINARY_CROSS_ENTROPY:
-        return binary_cross_entropy(mem, work, ends, data, samples, hands)
-    return cross_entropy(mem, work, ends, data, samples, hands)
-
-
-@kernel
-def cross_entropy(mem, work, ends, data, samples, hands):
-    """Softmax cross-entropy: dy = (p - onehot) * share."""
-    y, dy, lanes, K, shares = work + ends.output, work + ends.gradient, ends.samples, ends.C_out * ends.pixels_out, hands.shares
+def cross_entropy(mem, work, ends, labels, samples, shares, scratch):
+    """Softmax cross-entropy: dy = (p - onehot) * share; `scratch` has two rows."""
+    y, dy, lanes, K = work + ends.output, work + ends.gradient, ends.samples, ends.C_out * ends.pixels_out
+    largest, sums = scratch[:T], scratch[T:]
     if lanes == T:
-        softmax(mem, y, dy, K, hands.largest, hands.sums)
+        softmax(mem, y, dy, K, largest, sums)
     else:
-        softmax_of_one(mem, y, dy, K, hands.largest, hands.sums)
+        softmax_of_one(mem, y, dy, K, largest, sums)
     total = 0.0
     for t in range(len(samples)):
-        label = data.labels[samples[t]]
+        label = labels[samples[t]]
         row = (label % ends.pixels_out) * ends.C_out + label // ends.pixels_out
         mem[dy + row * lanes + t] -= np.float32(1)
         if shares[t] > 0:
-            total += (np.float32(log(hands.sums[t])) - (mem[y + row * lanes + t] - hands.largest[t])) * shares[t]
+            total += (np.float32(log(sums[t])) - (mem[y + row * lanes + t] - largest[t])) * shares[t]
     if lanes == T:
         for k in range(K):
             _scale(mem[dy + k * T : dy + (k + 1) * T], shares)
@@ -64,9 +56,9 @@ def _scale(row, shares):
 
 
 @kernel
-def mean_squares(mem, work, ends, data, samples, hands):
+def mean_squares(mem, work, ends, targets, samples, shares):
     """Mean squared error: dy = 2 * share / K * (y - target)."""
-    y, dy, K, shares = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out, hands.shares
+    y, dy, K = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out
     total = 0.0
     for t in range(ends.samples):
         error_sum = 0.0
@@ -75,7 +67,7 @@ def mean_squares(mem, work, ends, data, samples, hands):
                 at = (p * ends.C_out + c) * ends.samples + t
                 mem[dy + at] = 0
                 if t < len(samples):
-                    error = mem[y + at] - data.targets[samples[t], c * ends.pixels_out + p]
+                    error = mem[y + at] - targets[samples[t], c * ends.pixels_out + p]
                     mem[dy + at] = error * np.float32(2 * shares[t] / K)
                     error_sum += error * error
         if t < len(samples) and shares[t] > 0:
@@ -84,9 +76,9 @@ def mean_squares(mem, work, ends, data, samples, hands):
 
 
 @kernel
-def binary_cross_entropy(mem, work, ends, data, samples, hands):
+def binary_cross_entropy(mem, work, ends, targets, samples, shares):
     """Binary cross-entropy: dy = share / K * (sigmoid(y) - target)."""
-    y, dy, K, shares = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out, hands.shares
+    y, dy, K = work + ends.output, work + ends.gradient, ends.C_out * ends.pixels_out
     total = 0.0
     for t in range(ends.samples):
         error_sum = 0.0
@@ -95,7 +87,7 @@ def binary_cross_entropy(mem, work, ends, data, samples, hands):
                 at = (p * ends.C_out + c) * ends.samples + t
                 mem[dy + at] = 0
                 if t < len(samples):
-                    z, target = mem[y + at], data.targets[samples[t], c * ends.pixels_out + p]
+                    z, target = mem[y + at], targets[samples[t], c * ends.pixels_out + p]
                     small = np.float32(exp(-abs(z)))
                     probability = (np.float32(1) if z >= 0 else small) / (np.float32(1) + small)
                     mem[dy + at] = (probability - target) * np.float32(shares[t] / K)

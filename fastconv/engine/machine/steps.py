@@ -9,7 +9,7 @@ from .crew import claim, finish, look, wait
 from .interpreter import run_lines, set_mode
 from .jobs import FLOATS_A_LINE, Hands, Shard
 from .loops import hashed
-from .losses import loss
+from .losses import BINARY_CROSS_ENTROPY, MEAN_SQUARES, binary_cross_entropy, cross_entropy, mean_squares
 from .update import update
 
 _CONTEXT = len(TILE)
@@ -20,48 +20,48 @@ def _hands(memory, thread):
     """A thread's own arrays, and its workspace."""
     tile = np.zeros(_CONTEXT, np.int64)
     tile[TILE.work] = memory.work + thread * memory.n_work
-    rows = np.zeros((3, T), np.float32)
-    return Hands(tile, np.zeros(T, np.int64), rows[0], np.zeros(T, np.int64), rows[1], rows[2])
+    samples, places = np.zeros(T, np.int64), np.zeros(T, np.int64)
+    return Hands(tile, samples, np.zeros(T, np.float32), places, np.zeros(2 * T, np.float32))
 
 
 @kernel
-def _gather(memory, ends, data, samples, hands):
-    at = hands.tile[TILE.work] + ends.input
-    gather(memory.floats, data.X, samples, ends.samples, at, ends.C_in, ends.pixels_in, hands.places)
-
-
-@kernel
-def _share(data, samples, total, shares):
+def _share(weights, is_weighted, samples, total, shares):
     """Each sample's share of the batch's weight."""
     for t in range(len(samples)):
-        weight = data.weights[samples[t]] if data.is_weighted else np.float32(1)
+        weight = weights[samples[t]] if is_weighted else np.float32(1)
         shares[t] = weight / total if total > 0 else np.float32(0)
     shares[len(samples) :] = 0
 
 
 @kernel
-def _total_weight(data, samples):
-    if not data.is_weighted:
+def _total_weight(weights, is_weighted, samples):
+    if not is_weighted:
         return np.float32(len(samples))
     total = 0.0
     for sample in samples:
-        total += data.weights[sample]
+        total += weights[sample]
     return np.float32(total)
 
 
 @kernel
 def _run_shard(shard, batch, memory, ends, program, data, hands):
     """Forward, loss and backward for the tiles of a shard; -> its part of the loss."""
-    mem, tile, n, lost = memory.floats, hands.tile, ends.samples, 0.0
+    mem, tile, shares, n, lost = memory.floats, hands.tile, hands.shares, ends.samples, 0.0
+    work = tile[TILE.work]
     n_tiles = (len(batch) + n - 1) // n
     first = shard.number * n_tiles // shard.count
     for k in range(first, (shard.number + 1) * n_tiles // shard.count):
         samples = batch[k * n : (k + 1) * n]
         tile[TILE.first], tile[TILE.start] = k == first, k * n
-        _share(data, samples, shard.total, hands.shares)
-        _gather(memory, ends, data, samples, hands)
+        _share(data.weights, data.is_weighted, samples, shard.total, shares)
+        gather(mem, data.X, samples, n, work + ends.input, ends.C_in, ends.pixels_in, hands.places)
         run_lines(program.forward, program.kernels, mem, tile)
-        lost += loss(mem, tile[TILE.work], ends, data, samples, hands)
+        if data.loss == MEAN_SQUARES:
+            lost += mean_squares(mem, work, ends, data.targets, samples, shares)
+        elif data.loss == BINARY_CROSS_ENTROPY:
+            lost += binary_cross_entropy(mem, work, ends, data.targets, samples, shares)
+        else:
+            lost += cross_entropy(mem, work, ends, data.labels, samples, shares, hands.scratch)
         run_lines(program.backward, program.kernels, mem, tile)
     return lost
 
@@ -89,12 +89,13 @@ def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
             continue
         if not claim(crew, now):
             continue
-        total = _total_weight(data, batch)
+        total = _total_weight(data.weights, data.is_weighted, batch)
         if phase & 1:
             if task == 0:
                 # Counted by whoever comes first, in a phase that all others' next step waits for.
-                _count(job, epoch, n_shards, total)
-            _update_piece(memory, job, task, n_shards, optimizer, job.before[1] + step + 1)
+                _count(job.losses[:n_shards], total, job.sums[epoch])
+            begin, end = _piece(memory.n_params, task, job.n_pieces)
+            update(memory, begin, end, n_shards, optimizer, job.before[1] + step + 1)
         else:
             hands.tile[TILE.seed] = hashed(job.seed ^ ((job.before[0] + step) & 0xFFFFFFFF))
             hands.tile[TILE.grads] = memory.grads + task * memory.n_params
@@ -104,17 +105,17 @@ def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
 
 
 @kernel
-def _count(job, epoch, n_shards, total):
-    for s in range(n_shards):
-        job.sums[epoch, 0] += job.losses[s] * total
-    job.sums[epoch, 1] += total
+def _count(losses, total, sums):
+    for loss in losses:
+        sums[0] += loss * total
+    sums[1] += total
 
 
 @kernel
-def _update_piece(memory, job, piece, n_shards, optimizer, steps):
-    lines = memory.n_params // FLOATS_A_LINE
-    begin, end = lines * piece // job.n_pieces * FLOATS_A_LINE, lines * (piece + 1) // job.n_pieces * FLOATS_A_LINE
-    update(memory, begin, end, n_shards, optimizer, steps)
+def _piece(size, number, count):
+    """-> where a part of `size` floats begins and ends, in whole cache lines"""
+    lines = size // FLOATS_A_LINE
+    return lines * number // count * FLOATS_A_LINE, lines * (number + 1) // count * FLOATS_A_LINE
 
 
 @kernel
