@@ -46,23 +46,25 @@ def _total_weight(weights, is_weighted, samples):
 @kernel
 def _run_shard(shard, batch, memory, ends, program, data, hands):
     """Forward, loss and backward for the tiles of a shard; -> its part of the loss."""
-    mem, tile, shares, n, lost = memory.floats, hands.tile, hands.shares, ends.samples, 0.0
-    work = tile[TILE.work]
+    mem, (tile, _, shares, places, scratch) = memory.floats, hands
+    forward, backward, kernels = program
+    X, labels, targets, weights = data.X, data.labels, data.targets, data.weights
+    n, work, lost = ends.samples, tile[TILE.work], 0.0
     n_tiles = (len(batch) + n - 1) // n
     first = shard.number * n_tiles // shard.count
     for k in range(first, (shard.number + 1) * n_tiles // shard.count):
         samples = batch[k * n : (k + 1) * n]
         tile[TILE.first], tile[TILE.start] = k == first, k * n
-        _share(data.weights, data.is_weighted, samples, shard.total, shares)
-        gather(mem, data.X, samples, n, work + ends.input, ends.C_in, ends.pixels_in, hands.places)
-        run_lines(program.forward, program.kernels, mem, tile)
+        _share(weights, data.is_weighted, samples, shard.total, shares)
+        gather(mem, X, samples, n, work + ends.input, ends.C_in, ends.pixels_in, places)
+        run_lines(forward, kernels, mem, tile)
         if data.loss == MEAN_SQUARES:
-            lost += mean_squares(mem, work, ends, data.targets, samples, shares)
+            lost += mean_squares(mem, work, ends, targets, samples, shares)
         elif data.loss == BINARY_CROSS_ENTROPY:
-            lost += binary_cross_entropy(mem, work, ends, data.targets, samples, shares)
+            lost += binary_cross_entropy(mem, work, ends, targets, samples, shares)
         else:
-            lost += cross_entropy(mem, work, ends, data.labels, samples, shares, hands.scratch)
-        run_lines(program.backward, program.kernels, mem, tile)
+            lost += cross_entropy(mem, work, ends, labels, samples, shares, scratch)
+        run_lines(backward, kernels, mem, tile)
     return lost
 
 
@@ -73,7 +75,8 @@ def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
     A step has two phases: its shards, then the update in pieces.
     """
     hands, mode = _hands(memory, thread), set_mode(np.int32(-1))
-    n_steps = (job.orders.shape[1] + job.batch_size - 1) // job.batch_size
+    orders, losses, sums, before = job.orders, job.losses, job.sums, job.before
+    n_steps = (orders.shape[1] + job.batch_size - 1) // job.batch_size
     while True:
         now = look(crew)
         phase, task = now >> 32, now & 0xFFFFFFFF
@@ -81,7 +84,7 @@ def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
         if step >= job.stop:
             break
         epoch, start = step // n_steps, step % n_steps * job.batch_size
-        batch = job.orders[epoch, start : start + job.batch_size]
+        batch = orders[epoch, start : start + job.batch_size]
         n_shards = min(job.n_shards, (len(batch) + ends.samples - 1) // ends.samples)
         n_tasks = job.n_pieces if phase & 1 else n_shards
         if task >= n_tasks:
@@ -93,13 +96,13 @@ def run_steps(thread, crew, memory, ends, program, data, job, optimizer):
         if phase & 1:
             if task == 0:
                 # Counted by whoever comes first, in a phase that all others' next step waits for.
-                _count(job.losses[:n_shards], total, job.sums[epoch])
+                _count(losses[:n_shards], total, sums[epoch])
             begin, end = _piece(memory.n_params, task, job.n_pieces)
-            update(memory, begin, end, n_shards, optimizer, job.before[1] + step + 1)
+            update(memory, begin, end, n_shards, optimizer, before[1] + step + 1)
         else:
-            hands.tile[TILE.seed] = hashed(job.seed ^ ((job.before[0] + step) & 0xFFFFFFFF))
+            hands.tile[TILE.seed] = hashed(job.seed ^ ((before[0] + step) & 0xFFFFFFFF))
             hands.tile[TILE.grads] = memory.grads + task * memory.n_params
-            job.losses[task] = _run_shard(Shard(task, n_shards, total), batch, memory, ends, program, data, hands)
+            losses[task] = _run_shard(Shard(task, n_shards, total), batch, memory, ends, program, data, hands)
         finish(crew, phase, n_tasks)
     set_mode(mode)
 

@@ -28,19 +28,20 @@ def update_of(optimizer, biases):
 @kernel
 def update(memory, start, stop, n_shards, optimizer, steps):
     """One optimizer step on parameters [start, stop): the shards' gradients added in their order, then SGD or Adam."""
-    mem, size, kind = memory.floats, memory.n_params, optimizer.kind
-    decay = np.float32(optimizer.numbers[3] if kind == SGD_STEP else optimizer.numbers[4])
+    mem, size, grads = memory.floats, memory.n_params, memory.grads
+    kind, numbers, spared = optimizer.kind, optimizer.numbers, optimizer.spared
+    decay = np.float32(numbers[3] if kind == SGD_STEP else numbers[4])
     for first in range(start, stop, _BLOCK):
         last = min(first + _BLOCK, stop)
         w, one, two = mem[first:last], mem[size + first : size + last], mem[2 * size + first : 2 * size + last]
-        dw = mem[memory.grads + first : memory.grads + last]
+        dw = mem[grads + first : grads + last]
         for s in range(1, n_shards):
-            _add(mem[memory.grads + s * size + first : memory.grads + s * size + last], dw)
-        _spare(w, dw, first, optimizer.spared, decay)
+            _add(mem[grads + s * size + first : grads + s * size + last], dw)
+        _spare(w, dw, first, spared, decay)
         if kind == SGD_STEP:
-            _sgd(w, dw, one, optimizer.numbers)
+            _sgd(w, dw, one, numbers)
         else:
-            _adam(w, dw, one, two, optimizer.numbers, steps)
+            _adam(w, dw, one, two, numbers, steps)
 
 
 @kernel
