@@ -33,10 +33,10 @@ def test_labels_changed_while_training_are_not_heard(backend):
 @pytest.mark.parametrize("pace", [1, 7, 10**6])
 def test_the_state_left_is_that_before_the_step_that_is_named(backend, pace, monkeypatch):
     """A learning rate under which weights grow step by step: training again for just so many steps gives the same bits."""
-    from fastconv import engine
+    from fastconv.engine import trainer
 
-    monkeypatch.setattr(engine, "_KEPT", 0.0 if pace == 7 else 1.0)
-    monkeypatch.setattr(engine, "_PACE", pace)
+    monkeypatch.setattr(trainer, "_KEEP_EVERY", 0.0 if pace == 7 else 1.0)
+    monkeypatch.setattr(trainer, "_PACE", pace)
     X, y = np.random.default_rng(0).random((40, 1, 4, 4), "f4"), np.random.default_rng(1).random((40, 2))
     layers = [Flatten(), Linear(2)]  # of one layer: weights grow by the same factor each step
     settings = {"batch_size": 8, "loss": "mse", "backend": backend, "shuffle": False, "random_state": 0}
@@ -64,7 +64,7 @@ def test_an_interrupt_on_the_way_to_a_divergence_leaves_what_was_kept(monkeypatc
     from fastconv import engine
 
     def overflow(trainer, *_):
-        trainer.memory.mem[:] = np.nan
+        trainer.memory.floats[:] = np.nan
         raise KeyboardInterrupt
 
     X, y = np.random.default_rng(0).random((12, 1, 4, 4), "f4"), np.arange(12) % 3

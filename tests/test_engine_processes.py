@@ -159,11 +159,10 @@ def test_a_changed_source_is_compiled_anew(tmp_path):
     shutil.copytree(ROOT / "fastconv", tmp_path / "fastconv", ignore=shutil.ignore_patterns("__pycache__"))
     code = """
 import numpy as np
-from fastconv.engine import rows
-mem = np.arange(64, dtype=np.float32) - 9; line = np.zeros(60, np.int64); tile = np.zeros(8, np.int64)
-from fastconv.engine import record as r
-line[r.KIND], line[r.CHANNELS], line[r.NQ], line[r.NP], line[r.OUT] = r.RELU, 1, 1, 1, 32
-rows.work(mem, line, tile); print(mem[32:36])
+from fastconv.engine.machine.loops import work
+from fastconv.engine.program import lines
+mem = np.arange(64, dtype=np.float32) - 9; tile = np.zeros(8, np.int64)
+work(mem, lines.table([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
 """
     settings = {
         "cwd": tmp_path,
@@ -172,7 +171,7 @@ rows.work(mem, line, tile); print(mem[32:36])
         "env": os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")},
     }
     before = subprocess.run([sys.executable, "-c", code], **settings)
-    source = tmp_path / "fastconv" / "engine" / "rows.py"
+    source = tmp_path / "fastconv" / "engine" / "machine" / "loops.py"
     text = source.read_text()
     assert "y[i] = np.float32(0) if x[i] <= 0" in text
     source.write_text(text.replace("y[i] = np.float32(0) if x[i] <= 0", "y[i] = np.float32(7) if x[i] <= 0"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastconv import SGD, Adam, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
-from fastconv.engine.lanes import USE_TWIN
+from fastconv.engine.vector.lanes import USE_TWIN
 
 EXAMPLES = 4 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 60
 few = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

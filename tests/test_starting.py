@@ -49,7 +49,7 @@ assert (ConvNetClassifier.load(sys.argv[1] + "/model.safetensors").predict(x[:, 
 )
 PATCHES = "import numpy as np; from fastconv import functional as F; print(F.im2col(np.ones((1, 1, 3, 3)), 2).sum())"
 NOWHERE = {"HOME": "/proc/nobody", "XDG_CACHE_HOME": None, "NUMBA_CACHE_DIR": ""}
-ENGINE = "from fastconv.engine import run, transposekernel; run.compile_aloud(transposekernel.transpose)"
+ENGINE = "from fastconv.engine.vector import compiling, transpose; compiling.compile_aloud(transpose.transpose)"
 
 
 def run(code, *arguments, options=(), path=PACKAGE.parent, timeout=300, **environment):

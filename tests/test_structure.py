@@ -20,8 +20,8 @@ ORDER = [
 """The files and folders of the package as README's table lists them: each imports only what stands before it."""
 FIRST, LAST = "__init__", "__main__"
 ALLOWED = {
-    "numba": {"support", "engine", "command.doctor"},
-    "llvmlite": {"support", "engine"},
+    "numba": {"support", "engine.vector"},
+    "llvmlite": {"engine.vector"},
     "matplotlib": {"plots"},
     "onnx": {"files.onnx"},
     "sklearn": {"data", "estimators", "plots", "command.main"},

@@ -78,11 +78,10 @@ def _version(package):
 
 def _cache_state(folder, warm):
     """Whether machine code is found there, and what to do if it never will be."""
-    import numba
-
     from ..support.cache import ADVICE, refusal
+    from ..support.jit import is_off
 
-    if numba.config.DISABLE_JIT:
+    if is_off():
         return "off: nothing is compiled (NUMBA_DISABLE_JIT)"
     if folder is None:
         return f"off: no folder is writable, every process compiles for itself; {ADVICE}"

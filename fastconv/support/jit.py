@@ -52,6 +52,11 @@ def require_numba():
         raise ModuleNotFoundError(MISSING, name="numba")
 
 
+def is_off():
+    """Whether nothing is compiled (NUMBA_DISABLE_JIT)."""
+    return bool(numba.config.DISABLE_JIT)
+
+
 def cache_folder(compiled):
     """Where a kernel made here is kept on disk, None where it is not: no folder is writable, or the JIT is off."""
     return getattr(getattr(compiled, "_cache", None), "cache_path", None)

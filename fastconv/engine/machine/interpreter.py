@@ -1,23 +1,17 @@
 """The interpreter: each line of a program on a tile, by the kernel of its kind."""
 
-import sys
-import time
 from functools import cache
 
 import numpy as np
-from numba import types
-from numba.core.compiler_lock import global_compiler_lock
 
-from ...support.cache import ADVICE
-from ...support.jit import is_kept
 from ..program import lines
 from ..program.lines import KIND, KINDS
 from ..vector import lane_product, max_pool, product, transpose
+from ..vector.compiling import address, compile_aloud
 from ..vector.instructions import call_address, exchange_mode
 from ..vector.lanes import USE_TWIN, kernel
 from . import loops
 
-_LINE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
 KERNELS = {
     lines.Product: product.product,
     lines.LaneProduct: lane_product.lane_product,
@@ -28,22 +22,6 @@ KERNELS = {
     lines.MaxPoolBack: max_pool.max_pool_back,
 }
 """Kinds that have a kernel of their own; all others share `loops.work`."""
-
-
-def compile_aloud(function):
-    """Compile a kernel of the signature that all operations have and, if it was not on disk, say how long the others will take.
-
-    For `loops.work`, whose time all others together take 1.7 to 3.0 times (AVX-512, AVX2, SSE2; Numba 0.61 and 0.68), here with room for noise.
-    """
-    with global_compiler_lock:  # one thread speaks
-        is_known, start = bool(function.overloads), time.perf_counter()
-        function.compile(_LINE)
-        seconds = time.perf_counter() - start
-    if is_known or function.stats.cache_hits:
-        return
-    span = f"{1.5 * seconds:.0f} to {4 * seconds:.0f} seconds more"
-    how = f"this machine, once: {span}" if is_kept(function) else f"this process: {span}; to do it once, {ADVICE}"
-    print(f"fastconv: compiling for {how} ...", file=sys.stderr, flush=True)
 
 
 if USE_TWIN:
@@ -91,12 +69,7 @@ else:
     def addresses():
         """Where the kernel of each kind lies in memory."""
         compile_aloud(loops.work)
-        return np.array([_address(KERNELS.get(kind, loops.work)) for kind in KINDS], np.int64)
-
-    def _address(function):
-        function.compile(_LINE)
-        compiled = function.overloads[_LINE.args]
-        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        return np.array([address(KERNELS.get(kind, loops.work)) for kind in KINDS], np.int64)
 
     @kernel
     def set_mode(mode):
