@@ -4,7 +4,8 @@
 the package uses. What each operation stands for is in docs/engine.md.
 """
 
+from .listing import listing
 from .prediction import predict
 from .trainer import Trainer
 
-__all__ = ["Trainer", "predict"]
+__all__ = ["Trainer", "listing", "predict"]

@@ -40,6 +40,11 @@ class Atlas:
         found = np.maximum(np.searchsorted(self._first, low, side="right") - 1, 0)
         return found, (low >= self._first[found]) & (high < self._end[found])
 
+    def region(self, place):
+        """The region that a place lies in."""
+        found = np.searchsorted(self._first, self._start[place.segment] + place.at, side="right") - 1
+        return self.regions[max(found, 0)][1]
+
 
 def require_inside(plan):
     """Raise RuntimeError unless every line of `plan` reads and writes within the regions that its layer has to do with.

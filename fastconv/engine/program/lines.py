@@ -66,8 +66,9 @@ class Sum(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """What a line reads or writes: `loops` of (n, stride) around `width` floats, where `when` holds."""
+    """What a line reads or writes, by name: `loops` of (n, stride) around `width` floats, where `when` holds."""
 
+    name: str
     place: Place
     loops: tuple
     width: int
@@ -118,12 +119,12 @@ class Product(NamedTuple):
         w = [*over("w", between), *((sum_.n, sum_.w) for sum_ in terms), (self.run, along)]
         n_biases = np.where(is_strided, self.rows.n * T, self.scalars)
         return (
-            Touch(self.x, x, T, False, has_terms),
-            Touch(self.w, w, 1, False, has_terms),
-            Touch(self.out, over("out", apart), T, False, adds),
-            Touch(self.out, over("out", apart), T, True),
-            Touch(Place(WORK, self.mask), over("mask", apart), T, False, np.equal(self.final, MASK)),
-            Touch(Place(PARAMS, self.bias), ((self.q.n, 0), (self.p.n, 0)), n_biases, False, np.equal(self.init, BIAS)),
+            Touch("x", self.x, x, T, False, has_terms),
+            Touch("w", self.w, w, 1, False, has_terms),
+            Touch("out", self.out, over("out", apart), T, False, adds),
+            Touch("out", self.out, over("out", apart), T, True),
+            Touch("mask", Place(WORK, self.mask), over("mask", apart), T, False, np.equal(self.final, MASK)),
+            Touch("b", Place(PARAMS, self.bias), ((self.q.n, 0), (self.p.n, 0)), n_biases, False, np.equal(self.init, BIAS)),
         )
 
     def multiply_adds(self, T):
@@ -150,10 +151,10 @@ class LaneProduct(NamedTuple):
         x, w = ([(loop.n, getattr(loop, name)) for loop in positions] for name in ("x", "w"))
         out = (self.scalars, self.apart), (self.taps, T)
         return (
-            Touch(Place(WORK, self.x), (*x, (self.taps, T)), T, False, has_any),
-            Touch(Place(WORK, self.w), (*w, (self.scalars, T)), T, False, has_any),
-            Touch(Place(WORK, self.out), out, T, False),
-            Touch(Place(WORK, self.out), out, T, True),
+            Touch("x", Place(WORK, self.x), (*x, (self.taps, T)), T, False, has_any),
+            Touch("w", Place(WORK, self.w), (*w, (self.scalars, T)), T, False, has_any),
+            Touch("out", Place(WORK, self.out), out, T, False),
+            Touch("out", Place(WORK, self.out), out, T, True),
         )
 
     def multiply_adds(self, T):
@@ -174,7 +175,7 @@ class Transpose(NamedTuple):
     def touches(self, T):
         """As `vector.transpose.transpose_twin`."""
         x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
-        return Touch(self.x, (*x, (self.rows, self.apart)), T, False), Touch(self.out, out, T * T, True)
+        return Touch("x", self.x, (*x, (self.rows, self.apart)), T, False), Touch("out", self.out, out, T * T, True)
 
 
 class SumLanes(NamedTuple):
@@ -191,8 +192,8 @@ class SumLanes(NamedTuple):
         """As `vector.transpose.sum_lanes_twin`."""
         x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
         return (
-            Touch(self.x, (*x, (self.rows, self.apart)), T, False),
-            *(Touch(self.out, out, T, writes) for writes in (False, True)),
+            Touch("x", self.x, (*x, (self.rows, self.apart)), T, False),
+            *(Touch("out", self.out, out, T, writes) for writes in (False, True)),
         )
 
 
@@ -216,10 +217,10 @@ class DotLanes(NamedTuple):
         x, out, mask = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out", "mask"))
         positions = (self.q.n, 0), (self.p.n, 0)
         return (
-            Touch(self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
-            Touch(Place(WORK, self.w), positions, self.blocks * T, False),
-            Touch(self.out, out, T, True),
-            Touch(Place(WORK, self.mask), mask, T, False),
+            Touch("x", self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
+            Touch("w", Place(WORK, self.w), positions, self.blocks * T, False),
+            Touch("out", self.out, out, T, True),
+            Touch("mask", Place(WORK, self.mask), mask, T, False, np.equal(self.final, MASK)),
         )
 
     def multiply_adds(self, T):
@@ -246,8 +247,9 @@ class MaxPool(NamedTuple):
         """As `vector.max_pool.max_pool_twin`."""
         windows, taps = self.extents()
         return (
-            Touch(Place(WORK, self.x), taps, self.rows * T, False),
-            *(Touch(Place(WORK, at), windows, self.rows * T, True) for at in (self.out, self.argmax)),
+            Touch("x", Place(WORK, self.x), taps, self.rows * T, False),
+            Touch("out", Place(WORK, self.out), windows, self.rows * T, True),
+            Touch("argmax", Place(WORK, self.argmax), windows, self.rows * T, True),
         )
 
     def extents(self):
@@ -267,8 +269,9 @@ class MaxPoolBack(NamedTuple):
         """As `vector.max_pool.max_pool_back_twin`."""
         pool, (windows, taps) = self.pool, self.pool.extents()
         return (
-            *(Touch(Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
-            *(Touch(Place(WORK, at), windows, pool.rows * T, False) for at in (pool.out, pool.argmax)),
+            *(Touch("dx", Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
+            Touch("dy", Place(WORK, pool.out), windows, pool.rows * T, False),
+            Touch("argmax", Place(WORK, pool.argmax), windows, pool.rows * T, False),
         )
 
 
@@ -281,7 +284,7 @@ class ReLU(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.relu`."""
-        return Touch(Place(WORK, self.x), (), self.size, False), Touch(Place(WORK, self.out), (), self.size, True)
+        return Touch("x", Place(WORK, self.x), (), self.size, False), Touch("out", Place(WORK, self.out), (), self.size, True)
 
 
 class ReLUBack(NamedTuple):
@@ -293,8 +296,8 @@ class ReLUBack(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.relu_back`."""
-        dy = [Touch(Place(WORK, self.dy), (), self.size, writes) for writes in (False, True)]
-        return *dy, Touch(Place(WORK, self.y), (), self.size, False)
+        dy = [Touch("dy", Place(WORK, self.dy), (), self.size, writes) for writes in (False, True)]
+        return *dy, Touch("y", Place(WORK, self.y), (), self.size, False)
 
 
 class AvgPool(NamedTuple):
@@ -316,14 +319,14 @@ class AvgPool(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.avg_pool`."""
-        image, means = self.extents()
+        image, means = self.extents("x", "out")
         return image._replace(writes=False), *(means._replace(writes=writes) for writes in (False, True))  # sums grow in place
 
-    def extents(self):
-        """-> the whole image, and all means"""
+    def extents(self, image, means):
+        """-> the whole image, and all means, under these names"""
         return (
-            Touch(Place(WORK, self.image), (), self.H * self.W * self.size, True),
-            Touch(Place(WORK, self.means), (), self.OH * self.OW * self.size, True),
+            Touch(image, Place(WORK, self.image), (), self.H * self.W * self.size, True),
+            Touch(means, Place(WORK, self.means), (), self.OH * self.OW * self.size, True),
         )
 
 
@@ -334,7 +337,7 @@ class AvgPoolBack(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.avg_pool_back`."""
-        image, means = self.pool.extents()
+        image, means = self.pool.extents("dx", "dy")
         return means._replace(writes=False), *(image._replace(writes=writes) for writes in (False, True))
 
 
@@ -356,7 +359,7 @@ class Dropout(NamedTuple):
     def touches(self, T):
         """As `machine.loops.dropout`."""
         size = self.pixels * self.pixel
-        return Touch(Place(WORK, self.x), (), size, False), Touch(Place(WORK, self.out), (), size, True)
+        return Touch("x", Place(WORK, self.x), (), size, False), Touch("out", Place(WORK, self.out), (), size, True)
 
 
 class Zero(NamedTuple):
@@ -367,7 +370,7 @@ class Zero(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.zero`."""
-        return (Touch(Place(WORK, self.out), (), self.size, True),)
+        return (Touch("out", Place(WORK, self.out), (), self.size, True),)
 
 
 KINDS = (
@@ -393,8 +396,8 @@ def columns(kind):
 
 def line_of(row):
     """The line that a row of a table holds; of many rows of one kind, transposed, a line of arrays."""
-    kind = KINDS[int(np.ravel(row[KIND])[0])]
-    return _filled(kind, iter(row[_FIELDS:]))
+    fields = row[_FIELDS:].tolist() if row.ndim == 1 else row[_FIELDS:]
+    return _filled(KINDS[int(np.ravel(row[KIND])[0])], iter(fields))
 
 
 def _flat(line):
