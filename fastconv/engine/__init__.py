@@ -4,8 +4,8 @@
 the package uses. What each operation stands for is in docs/engine.md.
 """
 
-from .listing import listing
 from .prediction import predict
 from .trainer import Trainer
+from .words import listing
 
 __all__ = ["Trainer", "listing", "predict"]

@@ -1,4 +1,4 @@
-"""listing(): the program of a network in words, a line an operation."""
+"""A program in words, a line an operation: `listing`."""
 
 from ..layers import Linear
 from .program import lines
@@ -33,11 +33,12 @@ def listing(net, *, batch_size=32, lanes=None):
     >>> from fastconv import Conv2d, Flatten, Linear, Sequential
     >>> net = Sequential([Flatten(), Linear(3)], input_shape=(1, 2, 2))
     >>> print(listing(net, lanes=8).split("backward")[0])
-    8 lanes, 8 samples a tile; floats: 48 of packed parameters, 96 of a thread's workspace
+    8 lanes, 8 samples a tile; floats: 48 of packed parameters, 240 of a thread's workspace
     <BLANKLINE>
     forward
-       layer     computes                 at once  times  terms  multiply-adds  reads                    writes
-    0  1 Linear  y[o] = b[o] + Σ w[o,i] x[i]  1 × 3    1      4             96  input, 1.weight, 1.bias  1.out
+       layer     computes                     at once  times  terms  multiply-adds  reads                    writes
+    0  1 Linear  y[o] = b[o] + Σ w[o,i] x[i]  1 × 3    1      4                 96  input, 1.weight, 1.bias  1.out
+    <BLANKLINE>
     <BLANKLINE>
     """
     if lanes is None:
@@ -87,7 +88,7 @@ def _rows(net, plan, table, is_back):
         line, step, T = lines.line_of(row), steps[row[lines.OWNER]], plan.layout.T
         layer = net.layers[step.owner]
         touches = [touch for touch in line.touches(T) if touch.when]
-        at_once, times, terms = (" × ".join(map(str, counts)) or "1" for counts in _COUNTS[type(line)](line, T))
+        at_once, times, terms = map(_product_of, _COUNTS[type(line)](line, T))
         work = f"{line.multiply_adds(T):,}" if hasattr(line, "multiply_adds") else ""
         reads, writes = names.of(touches, step, is_back)
         computes = _PRODUCTS.get(type(line), _computes)(line, layer, step, writes)
@@ -104,6 +105,10 @@ def _aligned(rows):
     return "\n".join("  ".join(row).rstrip() for row in texts)
 
 
+def _product_of(counts):
+    return "" if counts is None else " × ".join(map(str, counts)) or "1"
+
+
 def _over(*counts):
     return [count for count in counts if count != 1]
 
@@ -113,7 +118,7 @@ def _positions(line):
 
 
 def _pool_counts(pool, T):
-    return [], _over(pool.q.n, pool.p.n, pool.rows), _over(pool.down.n, pool.across.n)
+    return None, _over(pool.q.n, pool.p.n, pool.rows), _over(pool.down.n, pool.across.n)
 
 
 _COUNTS = {
@@ -121,17 +126,17 @@ _COUNTS = {
         [line.rows.n, line.scalars], _positions(line), _over(line.outer.n, line.middle.n, line.inner.n, line.run)
     ),
     lines.LaneProduct: lambda line, T: ([line.scalars, line.taps], [], _positions(line)),
-    lines.Transpose: lambda line, T: ([line.rows], _positions(line), []),
+    lines.Transpose: lambda line, T: ([line.rows], _positions(line), None),
     lines.SumLanes: lambda line, T: ([line.rows], _positions(line), [T]),
     lines.DotLanes: lambda line, T: ([line.rows], _positions(line), _over(line.blocks, T)),
     lines.MaxPool: _pool_counts,
     lines.MaxPoolBack: lambda line, T: _pool_counts(line.pool, T),
-    lines.ReLU: lambda line, T: ([], [line.size // T], []),
-    lines.ReLUBack: lambda line, T: ([], [line.size // T], []),
-    lines.AvgPool: lambda line, T: ([], _over(line.OH, line.OW, line.size // T), _over(line.KH, line.KW)),
+    lines.ReLU: lambda line, T: (None, [line.size // T], None),
+    lines.ReLUBack: lambda line, T: (None, [line.size // T], None),
+    lines.AvgPool: lambda line, T: (None, _over(line.OH, line.OW, line.size // T), _over(line.KH, line.KW)),
     lines.AvgPoolBack: lambda line, T: _COUNTS[lines.AvgPool](line.pool, T),
-    lines.Dropout: lambda line, T: ([], _over(line.pixels, line.C), []),
-    lines.Zero: lambda line, T: ([], [line.size // T], []),
+    lines.Dropout: lambda line, T: (None, _over(line.pixels, line.C), None),
+    lines.Zero: lambda line, T: (None, [line.size // T], None),
 }  # fmt: skip
 """Kind -> the loops of a line: what is held in registers, how often, and what is summed."""
 _COMPUTES = {
