@@ -20,7 +20,7 @@ from .program.plan import products_for
 _SLICE = 0.15
 """Seconds in compiled code before Python may look for Ctrl-C."""
 _KEEP_EVERY = 1.0
-"""Seconds after which weights and states go back to the network, so that a divergence is found in little more than twice that."""
+"""Seconds after which weights and states go back to the network: a divergence is found in little more than twice that."""
 _PACE = 1e9
 """Multiply-adds a second that every machine makes: how long the first slice is."""
 _PIECE = 2**14

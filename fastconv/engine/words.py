@@ -21,12 +21,10 @@ def listing(net, *, batch_size=32, lanes=None):
     lanes : int, optional
         Floats in a vector; those of this machine unless given.
 
-    Returns
-    -------
-    str
-        A table of the forward program, and one of the backward program, for a tile of `lanes` samples, or of one. "at once" are the sums held in
-        registers, rows times scalars; "times" how often, loop by loop; "terms" what each sum adds up. Places are those of `Sequential.params`
-        and of `fastconv.explain`, and how many floats from their beginning.
+    Returns ------- str A table of the forward program, and one of the backward program, for a tile of `lanes` samples, or of
+        one. "at once" are the sums held in registers, rows times scalars; "times" how often, loop by loop; "terms" what each
+        sum adds up. Places are those of `Sequential.params` and of `fastconv.explain`, and how many floats from their
+        beginning.
 
     Examples
     --------

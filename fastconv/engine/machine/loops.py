@@ -109,7 +109,7 @@ _UNITS = 64
 
 @kernel
 def dropout(mem, line, tile):
-    """y = x / (1 - p) for the units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; backward is the same."""
+    """y = x / (1 - p) for units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; the same backward."""
     size, pixels, lanes = line[_drop.pixels] * line[_drop.pixel], line[_drop.pixels], line[_drop.lanes]
     x, y = _floats(mem, tile, line[_drop.x], size), _floats(mem, tile, line[_drop.out], size)
     if tile[TILE.seed] < 0:

@@ -1,7 +1,8 @@
-"""Every line of a program stays inside what was reserved for its layer: checked for every plan, because machine code does not check.
+"""Every line of a program stays inside what was reserved for its layer: checked for every plan, because machine code does not
+check.
 
-What a line touches is a box: a first float, loops of (count, stride) around it, and the floats that lie side by side in the end. Its lowest
-and highest float follow from these.
+What a line touches is a box: a first float, loops of (count, stride) around it, and the floats that lie side by side in the
+end. Its lowest and highest float follow from these.
 """
 
 from typing import NamedTuple
@@ -49,8 +50,8 @@ class Atlas:
 def require_inside(plan):
     """Raise RuntimeError unless every line of `plan` reads and writes within the regions that its layer has to do with.
 
-    Forward, a layer reads its input's region and writes its own. Backward, it reads both and the gradient to its output, and writes the
-    gradient to its input, its own gradients in GRADS, and scratch.
+    Forward, a layer reads its input's region and writes its own. Backward, it reads both and the gradient to its output, and
+    writes the gradient to its input, its own gradients in GRADS, and scratch.
     """
     layout = plan.layout
     _require_apart(layout)

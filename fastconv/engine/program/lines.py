@@ -1,8 +1,9 @@
 """The kinds of lines in a program: each is one operation on a tile, a NamedTuple of places, loops and sizes.
 
-A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other. `columns`
-names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer loop runs.
-What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of each sample.
+A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other.
+`columns` names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer
+loop runs. What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of
+each sample.
 """
 
 from itertools import count
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 PARAMS, WORK, GRADS = range(3)
-"""Segments of memory: the packed weights and biases, a thread's workspace, a shard's gradients. Offsets count floats from their start."""
+"""Segments of memory: packed weights and biases, a thread's workspace, a shard's gradients; offsets count floats in them."""
 ADJACENT, ROWS_APART, STRIDED = range(3)
 """A product's `order`: how far apart its scalars lie: side by side, T floats, or `stride` with their results `apart`."""
 ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)
@@ -77,7 +78,7 @@ class Touch(NamedTuple):
 
 
 class Product(NamedTuple):
-    """Sums of scalars times rows, `rows.n` rows by `scalars` sums at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
+    """Sums of scalars times rows, `rows.n` by `scalars` at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
 
     order: int
     scalars: int
@@ -198,7 +199,7 @@ class SumLanes(NamedTuple):
 
 
 class DotLanes(NamedTuple):
-    """dx of a linear layer for one sample: `rows` rows of weights, `apart`, times dy in blocks of T, their lanes added up, then `final`."""
+    """dx of a linear layer, one sample: `rows` rows of weights, `apart`, times dy, their lanes added up, then `final`."""
 
     rows: int
     apart: int

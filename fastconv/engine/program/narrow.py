@@ -1,7 +1,9 @@
-"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave lanes idle.
+"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave
+lanes idle.
 
-An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row of T filters'
-weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T samples.
+An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row
+of T filters' weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T
+samples.
 """
 
 from math import ceil
@@ -90,8 +92,9 @@ class Narrow(Products):
         conv, dy, T = step.what, step.dy, self.T
         for block, n in pairs(conv.n_blocks):
             yield Product(
-                lines.ADJACENT, 1, Place(GRADS, conv.bias + block * T), dy.place(c=block * T), Place(WORK, self.scratch["ones"]),
-                lines.ADD_UNLESS_FIRST, rows=Loop(n, T, 0, T), inner=Sum(dy.H * dy.W, dy.step),
+                lines.ADJACENT, 1, Place(GRADS, conv.bias + block * T), dy.place(c=block * T),
+                Place(WORK, self.scratch["ones"]), lines.ADD_UNLESS_FIRST,
+                rows=Loop(n, T, 0, T), inner=Sum(dy.H * dy.W, dy.step),
             )  # fmt: skip
 
     def _dw_of_taps(self, step, u, run, init):
@@ -134,20 +137,20 @@ class Narrow(Products):
                 yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
 
     def _linear_dx(self, step):
-        """The weights as they lie, times dy lane by lane, then the lanes' sums: to transpose them would move each for one use."""
+        """The weights as they lie, times dy lane by lane, then the lanes' sums: a transpose would move each for one use."""
         conv, dx, T = step.what, step.dx, self.T
         final, mask = lines.MASK if step.is_masked else lines.PLAIN, (step.x if step.is_masked else dx).at
         q = Loop(dx.H * dx.W, conv.C * T, 0, dx.step, dx.step)
         for part in full_and_rest(conv.C, T):
             c = part.first
             yield DotLanes(
-                part.size, T, conv.n_blocks, conv.block, Place(PARAMS, conv.tap(c=c)), step.dy.at, dx.place(c=c), final, mask + c,
-                q, Loop(part.count, T * T, 0, T, T),
+                part.size, T, conv.n_blocks, conv.block, Place(PARAMS, conv.tap(c=c)), step.dy.at, dx.place(c=c),
+                final, mask + c, q, Loop(part.count, T * T, 0, T, T),
             )  # fmt: skip
 
 
 def _is_linear(step):
-    """Whether every pixel has its own weights, so that dx is the weights times dy: a linear layer, or a kernel that lies on the whole image."""
+    """Whether every pixel has its own weights, as in a linear layer, or under a kernel that lies on the whole image."""
     K, x, y = step.what.window, step.x, step.y
     lies_on_it = (K.KH, K.KW) == (x.H, x.W) and not K.PT + K.PL and (K.DH == 1 or K.KH == 1) and (K.DW == 1 or K.KW == 1)
     return y.H * y.W == 1 and lies_on_it

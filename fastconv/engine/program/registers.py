@@ -7,7 +7,7 @@ from .lines import ADJACENT, ROWS_APART, STRIDED, Loop
 from .rectangles import equal_parts, even_parts
 
 FILTERS, TAPS = 8, 3
-"""What `LaneProduct` holds at once: 8 x 3 accumulators are the most that AVX-512's 32 registers have room for, beside the rows of x."""
+"""What `LaneProduct` holds at once: AVX-512's 32 registers have room for 8 x 3 sums beside the rows of x."""
 
 
 def product_sizes(T):
@@ -64,7 +64,7 @@ def _doubled(loop):
 
 
 def for_weights(line, scalars, conv, area, apart):
-    """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd block; -> its lines"""
+    """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd one; -> lines"""
     T, blocks, lines = conv.T, conv.n_blocks, []
     pairs = line._replace(rows=Loop(2, area, 0, conv.block), q=Loop(blocks // 2, 2 * area, 0, 2 * conv.block))
     odd = line.moved(x=(blocks - 1) * area, out=(blocks - 1) * conv.block)
@@ -78,9 +78,11 @@ def for_weights(line, scalars, conv, area, apart):
 
 
 def over_pixels(line, rows, columns, n_blocks, block, T):
-    """A product of one sample with channels in the lanes: some pixels of a row, or of a column, times pairs of blocks; -> its lines
+    """A product of one sample with channels in the lanes: some pixels of a row, or of a column, times pairs of blocks; -> its
+    lines
 
-    `rows` and `columns` are loops over the pixels, of which w are the scalars; a block of weights is `block` floats from the next.
+    `rows` and `columns` are loops over the pixels, of which w are the scalars; a block of weights is `block` floats from the
+    next.
     """
     if columns.n == 1:
         rows, columns = columns, rows

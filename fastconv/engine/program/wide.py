@@ -1,4 +1,5 @@
-"""Products for a tile of T samples: every row holds one number of each sample, and nothing is ever moved between lanes but for dw.
+"""Products for a tile of T samples: every row holds one number of each sample, and nothing is ever moved between lanes but
+for dw.
 
 y[f]  = b[f] + sum of w[f, u, v, c] * x[u, v, c]     rows: positions      scalars: filters      terms: taps and channels
 dx[c] = sum of w[f, u, v, c] * dy[u, v, f]           rows: positions      scalars: channels     terms: taps and filters
@@ -186,8 +187,9 @@ class Wide(Products):
                     if is_pixel:
                         p = Loop(blocks, 0, T * T, T * T)
                     line = Product(
-                        lines.ROWS_APART, channels, dx.place(i.first, j.first, g * Cg + c), dy.place(i.output, j.output, g * Fg),
-                        Place(PARAMS, conv.tap(g, 0, i.tap, j.tap, c)), q=q._replace(mask=q.out), p=p._replace(mask=p.out),
+                        lines.ROWS_APART, channels, dx.place(i.first, j.first, g * Cg + c),
+                        dy.place(i.output, j.output, g * Fg), Place(PARAMS, conv.tap(g, 0, i.tap, j.tap, c)),
+                        q=q._replace(mask=q.out), p=p._replace(mask=p.out),
                         mask=step.x.pixel(i.first, j.first, g * Cg + c) if step.is_masked else 0,
                         outer=Sum(i.taps, -i.output_step * dy.row, i.tap_step * K.KW * Cg * T),
                         middle=Sum(j.taps, -j.output_step * dy.step, j.tap_step * Cg * T),
@@ -227,7 +229,7 @@ def _runs_of_taps(K, is_one_run):
 
 
 def _blocks_of_channels(conv, is_pixel):
-    """(group, first channel, blocks, channels in each); a linear layer's blocks are one line: its only pixel leaves a loop free."""
+    """(group, first channel, blocks, channels in each); a linear layer's are one line: its only pixel leaves a loop free."""
     for g in range(conv.groups):
         for c, n, channels in full_and_rest(conv.in_group[0], conv.T):
             yield from [(g, c, n, channels)] if is_pixel else [(g, c + k * conv.T, 1, channels) for k in range(n)]

@@ -22,7 +22,8 @@ def address(function):
 def compile_aloud(function):
     """Compile a kernel of the signature that all operations have and, if it was not on disk, say how long the others will take.
 
-    For `loops.work`, whose time all others together take 1.7 to 3.0 times (AVX-512, AVX2, SSE2; Numba 0.61 and 0.68), here with room for noise.
+    For `loops.work`, whose time all others together take 1.7 to 3.0 times (AVX-512, AVX2, SSE2; Numba 0.61 and 0.68), here
+    with room for noise.
     """
     with global_compiler_lock:  # one thread speaks
         is_known, start = bool(function.overloads), time.perf_counter()

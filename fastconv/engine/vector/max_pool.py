@@ -1,7 +1,8 @@
 """Max pooling as vector code: 5 to 13 times faster than plain loops, which LLVM leaves half scalar.
 
-A line is a rectangle of windows that have the same taps in the image, for the rows of all channels. The winner's number is kept as a
-float beside y: the argmax. Backward reads the same line with x the gradient to the pool's input (written) and out that to its output.
+A line is a rectangle of windows that have the same taps in the image, for the rows of all channels. The winner's number is
+kept as a float beside y: the argmax. Backward reads the same line with x the gradient to the pool's input (written) and out
+that to its output.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ _LOWEST = ir.Constant(VECTOR, [float("-inf")] * T)
 
 
 class _Windows:
-    """What forward and backward share: the loops over windows, and over their taps, `unrolled` for 2 x 2 of them, the most common by far."""
+    """What forward and backward share: the loops over windows and taps, `unrolled` for 2 x 2, by far the most common."""
 
     def __init__(self, builder, memory, line, tile, unrolled):
         self.e, self.b, self.unrolled = Emitter(builder), builder, unrolled
