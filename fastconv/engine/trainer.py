@@ -130,9 +130,7 @@ class Trainer:
     def _slice(self, work, first, stop):
         crew, before = np.zeros(CREW, np.int64), self.steps - first
         pieces = max(1, min(self.n_threads, self.memory.n_params // _PIECE))
-        job = Job(
-            work.orders, work.batch_size, first, stop, before, self.seed, self.n_shards, pieces, work.losses, work.sums
-        )  # fmt: skip
+        job = Job(work.orders, work.batch_size, first, stop, before, self.seed, self.n_shards, pieces, work.losses, work.sums)
         optimizer = update_of(self.optimizer, self.plan.layout.biases)
 
         def run(thread):

@@ -121,7 +121,9 @@ def _pool_counts(pool, T):
 
 _COUNTS = {
     lines.Product: lambda line, T: (
-        [line.rows.n, line.scalars], _positions(line), _over(line.outer.n, line.middle.n, line.inner.n, line.run)
+        [line.rows.n, line.scalars],
+        _positions(line),
+        _over(line.outer.n, line.middle.n, line.inner.n, line.run),
     ),
     lines.LaneProduct: lambda line, T: ([line.scalars, line.taps], [], _positions(line)),
     lines.Transpose: lambda line, T: ([line.rows], _positions(line), None),
@@ -135,7 +137,7 @@ _COUNTS = {
     lines.AvgPoolBack: lambda line, T: _COUNTS[lines.AvgPool](line.pool, T),
     lines.Dropout: lambda line, T: (None, _over(line.pixels, line.C), None),
     lines.Zero: lambda line, T: (None, [line.size // T], None),
-}  # fmt: skip
+}
 """Kind -> the loops of a line: what is held in registers, how often, and what is summed."""
 _COMPUTES = {
     lines.Transpose: "[filter][lane] -> [lane][filter]",

@@ -59,10 +59,18 @@ class Narrow(Products):
             for j in tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 seen = x.place(i.first * K.SH - K.PT + i.tap * K.DH, j.first * K.SW - K.PL + j.tap * K.DW)
                 line = Product(
-                    lines.STRIDED, 0, y.place(i.first, j.first), Place(PARAMS, conv.tap(u=i.tap, v=j.tap)), seen,
-                    init, final, max(conv.bias, 0), middle=Sum(i.taps, K.KW * C * T, K.DH * x.row),
-                    inner=Sum() if is_one_run else Sum(j.taps, C * T, K.DW * x.step), run=j.taps * C if is_one_run else C,
-                )  # fmt: skip
+                    order=lines.STRIDED,
+                    scalars=0,
+                    out=y.place(i.first, j.first),
+                    x=Place(PARAMS, conv.tap(u=i.tap, v=j.tap)),
+                    w=seen,
+                    init=init,
+                    final=final,
+                    bias=max(conv.bias, 0),
+                    middle=Sum(i.taps, K.KW * C * T, K.DH * x.row),
+                    inner=Sum() if is_one_run else Sum(j.taps, C * T, K.DW * x.step),
+                    run=j.taps * C if is_one_run else C,
+                )
                 rows, columns = Loop(i.count, 0, K.SH * x.row, y.row), Loop(j.count, 0, K.SW * x.step, y.step)
                 yield from over_pixels(line, rows, columns, conv.n_blocks, conv.block, T)
 
@@ -78,7 +86,7 @@ class Narrow(Products):
         init = lines.ADD_UNLESS_FIRST
         if is_one_run:
             # A product without terms clears the gradient: runs of taps overlap.
-            clear = Product(lines.ADJACENT, 0, Place(GRADS, conv.tap()), init=init, run=0)
+            clear = Product(order=lines.ADJACENT, scalars=0, out=Place(GRADS, conv.tap()), init=init, run=0)
             yield from for_weights(clear, K.KH * K.KW * C, conv, self.T, 1)
             init, runs = lines.ADD, tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         else:
@@ -92,10 +100,15 @@ class Narrow(Products):
         conv, dy, T = step.what, step.dy, self.T
         for block, n in pairs(conv.n_blocks):
             yield Product(
-                lines.ADJACENT, 1, Place(GRADS, conv.bias + block * T), dy.place(c=block * T),
-                Place(WORK, self.scratch["ones"]), lines.ADD_UNLESS_FIRST,
-                rows=Loop(n, T, 0, T), inner=Sum(dy.H * dy.W, dy.step),
-            )  # fmt: skip
+                order=lines.ADJACENT,
+                scalars=1,
+                out=Place(GRADS, conv.bias + block * T),
+                x=dy.place(c=block * T),
+                w=Place(WORK, self.scratch["ones"]),
+                init=lines.ADD_UNLESS_FIRST,
+                rows=Loop(n, T, 0, T),
+                inner=Sum(dy.H * dy.W, dy.step),
+            )
 
     def _dw_of_taps(self, step, u, run, init):
         """Taps of a kernel's row u, over the outputs that see them."""
@@ -104,9 +117,15 @@ class Narrow(Products):
         i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
         seen = x.place(i.first * K.SH - K.PT + u * K.DH, run.first * K.SW - K.PL + run.tap * K.DW)
         line = Product(
-            lines.ADJACENT, 0, Place(GRADS, conv.tap(u=u, v=run.tap)), dy.place(i.first, run.first), seen, init,
-            middle=Sum(i.count, dy.row, K.SH * x.row), inner=Sum(run.count, dy.step, K.SW * x.step),
-        )  # fmt: skip
+            order=lines.ADJACENT,
+            scalars=0,
+            out=Place(GRADS, conv.tap(u=u, v=run.tap)),
+            x=dy.place(i.first, run.first),
+            w=seen,
+            init=init,
+            middle=Sum(i.count, dy.row, K.SH * x.row),
+            inner=Sum(run.count, dy.step, K.SW * x.step),
+        )
         yield from for_weights(line, run.taps * conv.C, conv, self.T, 1)
 
     # --- dx ---
@@ -121,17 +140,27 @@ class Narrow(Products):
         taps = K.KH * K.KW
         for c in range(0, C, T):
             yield Transpose(
-                min(T, C - c), T, Place(PARAMS, conv.tap(c=c)), Place(WORK, scratch + c * taps * F),
-                Loop(taps, C * T, 0, F * T), Loop(conv.n_blocks, conv.block, 0, T * T),
-            )  # fmt: skip
+                rows=min(T, C - c),
+                apart=T,
+                x=Place(PARAMS, conv.tap(c=c)),
+                out=Place(WORK, scratch + c * taps * F),
+                q=Loop(taps, C * T, 0, F * T),
+                p=Loop(conv.n_blocks, conv.block, 0, T * T),
+            )
         for i in source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
             for j in source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 line = Product(
-                    lines.STRIDED, 0, dx.place(i.first, j.first), Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
-                    dy.place(i.output, j.output), final=final, mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
+                    order=lines.STRIDED,
+                    scalars=0,
+                    out=dx.place(i.first, j.first),
+                    x=Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
+                    w=dy.place(i.output, j.output),
+                    final=final,
+                    mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
                     outer=Sum(i.taps, i.tap_step * K.KW * F * T, -i.output_step * dy.row),
-                    middle=Sum(j.taps, j.tap_step * F * T, -j.output_step * dy.step), run=conv.F,
-                )  # fmt: skip
+                    middle=Sum(j.taps, j.tap_step * F * T, -j.output_step * dy.step),
+                    run=conv.F,
+                )
                 rows = Loop(i.count, 0, dy.row, i.step * dx.row)
                 columns = Loop(j.count, 0, dy.step, j.step * dx.step)
                 yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
@@ -144,9 +173,18 @@ class Narrow(Products):
         for part in full_and_rest(conv.C, T):
             c = part.first
             yield DotLanes(
-                part.size, T, conv.n_blocks, conv.block, Place(PARAMS, conv.tap(c=c)), step.dy.at, dx.place(c=c),
-                final, mask + c, q, Loop(part.count, T * T, 0, T, T),
-            )  # fmt: skip
+                rows=part.size,
+                apart=T,
+                blocks=conv.n_blocks,
+                block=conv.block,
+                x=Place(PARAMS, conv.tap(c=c)),
+                w=step.dy.at,
+                out=dx.place(c=c),
+                final=final,
+                mask=mask + c,
+                q=q,
+                p=Loop(part.count, T * T, 0, T, T),
+            )
 
 
 def _is_linear(step):

@@ -101,7 +101,7 @@ def over_pixels(line, rows, columns, n_blocks, block, T):
                     rows=Loop(pair, block, 0, T, T),
                     q=rows._replace(mask=rows.out),
                     p=Loop(part.count, 0, part.size * w, part.size * out, part.size * out),
-                )  # fmt: skip
+                )
             )
     return lines
 

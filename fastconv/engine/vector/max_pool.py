@@ -24,9 +24,7 @@ class _Windows:
         self.e, self.b, self.unrolled = Emitter(builder), builder, unrolled
         self.f, start = self.e.fields(line, self.columns), self.e.field(tile, TILE.work)
         places = self.f.x, self.f.out, self.f.argmax
-        self.x, self.out, self.argmax = (
-            self.e.variable(builder.gep(memory, [builder.add(start, at)])) for at in places
-        )  # fmt: skip
+        self.x, self.out, self.argmax = (self.e.variable(builder.gep(memory, [builder.add(start, at)])) for at in places)
         self.value, self.winner = builder.alloca(VECTOR), builder.alloca(VECTOR)
 
     columns = _c
@@ -114,8 +112,14 @@ def _vector_pool_back(builder, memory, line, tile):
     unrolled, is_exclusive = e.field(line, _back.pool.is_two_by_two), e.field(line, _back.is_exclusive)
     variants = {0: (_Backward, False), 1: (_Backward, True), 3: (_ExclusiveBackward, True)}  # exclusive windows are 2 x 2
     number = builder.add(unrolled, builder.mul(I64(2), is_exclusive))
-    switch(builder, number, {k: lambda kind=kind, is_2x2=is_2x2: kind(builder, memory, line, tile, is_2x2).emit()
-                             for k, (kind, is_2x2) in variants.items()})  # fmt: skip
+    switch(
+        builder,
+        number,
+        {
+            k: lambda kind=kind, is_2x2=is_2x2: kind(builder, memory, line, tile, is_2x2).emit()
+            for k, (kind, is_2x2) in variants.items()
+        },
+    )
 
 
 def max_pool_vector(mem, line, tile):

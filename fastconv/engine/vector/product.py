@@ -70,8 +70,11 @@ class _Sums:
 
     def _places(self, rows_apart):
         """(m, i) -> offset of a sum's row"""
-        return {(m, i): self.b.add(row, self.apart[m]) for i, row in enumerate(self.e.multiples(rows_apart, len(self.rows)))
-                for m in range(len(self.scalars))}  # fmt: skip
+        return {
+            (m, i): self.b.add(row, self.apart[m])
+            for i, row in enumerate(self.e.multiples(rows_apart, len(self.rows)))
+            for m in range(len(self.scalars))
+        }
 
     def _along(self, name, body):
         strides = getattr(self.f, name)
