@@ -67,11 +67,11 @@ class Narrow(Products):
                     init=init,
                     final=final,
                     bias=max(conv.bias, 0),
-                    middle=Sum(i.taps, K.KW * C * T, K.DH * x.row),
-                    inner=Sum() if is_one_run else Sum(j.taps, C * T, K.DW * x.step),
+                    middle=Sum(i.taps, x=K.KW * C * T, w=K.DH * x.row),
+                    inner=Sum() if is_one_run else Sum(j.taps, x=C * T, w=K.DW * x.step),
                     run=j.taps * C if is_one_run else C,
                 )
-                rows, columns = Loop(i.count, 0, K.SH * x.row, y.row), Loop(j.count, 0, K.SW * x.step, y.step)
+                rows, columns = Loop(i.count, w=K.SH * x.row, out=y.row), Loop(j.count, w=K.SW * x.step, out=y.step)
                 yield from over_pixels(line, rows, columns, conv.n_blocks, conv.block, T)
 
     # --- dw ---
@@ -106,8 +106,8 @@ class Narrow(Products):
                 x=dy.place(c=block * T),
                 w=Place(WORK, self.scratch["ones"]),
                 init=lines.ADD_UNLESS_FIRST,
-                rows=Loop(n, T, 0, T),
-                inner=Sum(dy.H * dy.W, dy.step),
+                rows=Loop(n, x=T, out=T),
+                inner=Sum(dy.H * dy.W, x=dy.step),
             )
 
     def _dw_of_taps(self, step, u, run, init):
@@ -123,8 +123,8 @@ class Narrow(Products):
             x=dy.place(i.first, run.first),
             w=seen,
             init=init,
-            middle=Sum(i.count, dy.row, K.SH * x.row),
-            inner=Sum(run.count, dy.step, K.SW * x.step),
+            middle=Sum(i.count, x=dy.row, w=K.SH * x.row),
+            inner=Sum(run.count, x=dy.step, w=K.SW * x.step),
         )
         yield from for_weights(line, run.taps * conv.C, conv, self.T, 1)
 
@@ -144,8 +144,8 @@ class Narrow(Products):
                 apart=T,
                 x=Place(PARAMS, conv.tap(c=c)),
                 out=Place(WORK, scratch + c * taps * F),
-                q=Loop(taps, C * T, 0, F * T),
-                p=Loop(conv.n_blocks, conv.block, 0, T * T),
+                q=Loop(taps, x=C * T, out=F * T),
+                p=Loop(conv.n_blocks, x=conv.block, out=T * T),
             )
         for i in source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
             for j in source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
@@ -157,19 +157,19 @@ class Narrow(Products):
                     w=dy.place(i.output, j.output),
                     final=final,
                     mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
-                    outer=Sum(i.taps, i.tap_step * K.KW * F * T, -i.output_step * dy.row),
-                    middle=Sum(j.taps, j.tap_step * F * T, -j.output_step * dy.step),
+                    outer=Sum(i.taps, x=i.tap_step * K.KW * F * T, w=-i.output_step * dy.row),
+                    middle=Sum(j.taps, x=j.tap_step * F * T, w=-j.output_step * dy.step),
                     run=conv.F,
                 )
-                rows = Loop(i.count, 0, dy.row, i.step * dx.row)
-                columns = Loop(j.count, 0, dy.step, j.step * dx.step)
+                rows = Loop(i.count, w=dy.row, out=i.step * dx.row)
+                columns = Loop(j.count, w=dy.step, out=j.step * dx.step)
                 yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
 
     def _linear_dx(self, step):
         """The weights as they lie, times dy lane by lane, then the lanes' sums: a transpose would move each for one use."""
         conv, dx, T = step.what, step.dx, self.T
         final, mask = lines.MASK if step.is_masked else lines.PLAIN, (step.x if step.is_masked else dx).at
-        q = Loop(dx.H * dx.W, conv.C * T, 0, dx.step, dx.step)
+        q = Loop(dx.H * dx.W, x=conv.C * T, out=dx.step, mask=dx.step)
         for part in full_and_rest(conv.C, T):
             c = part.first
             yield DotLanes(
@@ -183,7 +183,7 @@ class Narrow(Products):
                 final=final,
                 mask=mask + c,
                 q=q,
-                p=Loop(part.count, T * T, 0, T, T),
+                p=Loop(part.count, x=T * T, out=T, mask=T),
             )
 
 

@@ -66,11 +66,11 @@ def _doubled(loop):
 def for_weights(line, scalars, conv, area, apart):
     """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd one; -> lines"""
     T, blocks, lines = conv.T, conv.n_blocks, []
-    pairs = line._replace(rows=Loop(2, area, 0, conv.block), q=Loop(blocks // 2, 2 * area, 0, 2 * conv.block))
+    pairs = line._replace(rows=Loop(2, x=area, out=conv.block), q=Loop(blocks // 2, x=2 * area, out=2 * conv.block))
     odd = line.moved(x=(blocks - 1) * area, out=(blocks - 1) * conv.block)
     for shape, most in [(pairs, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
         for part in equal_parts(scalars, most):
-            parts = shape._replace(p=Loop(part.count, 0, part.size * apart, part.size * T))
+            parts = shape._replace(p=Loop(part.count, w=part.size * apart, out=part.size * T))
             for m, size in in_sizes(part.size, T):
                 first = part.first + m
                 lines.append(parts.moved(w=first * apart, out=first * T)._replace(scalars=size))
@@ -98,9 +98,9 @@ def over_pixels(line, rows, columns, n_blocks, block, T):
                     scalars=part.size,
                     stride=w,
                     apart=out,
-                    rows=Loop(pair, block, 0, T, T),
+                    rows=Loop(pair, x=block, out=T, mask=T),
                     q=rows._replace(mask=rows.out),
-                    p=Loop(part.count, 0, part.size * w, part.size * out, part.size * out),
+                    p=Loop(part.count, w=part.size * w, out=part.size * out, mask=part.size * out),
                 )
             )
     return lines

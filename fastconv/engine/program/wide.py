@@ -71,9 +71,9 @@ class Wide(Products):
                             init=init,
                             final=final,
                             bias=max(conv.bias, 0) + g * Fg + block * T,
-                            q=Loop(i.count, K.SH * x.row, 0, y.row),
-                            p=Loop(j.count, K.SW * x.step, 0, y.step),
-                            middle=Sum(i.taps, K.DH * x.row, K.KW * Cg * T),
+                            q=Loop(i.count, x=K.SH * x.row, out=y.row),
+                            p=Loop(j.count, x=K.SW * x.step, out=y.step),
+                            middle=Sum(i.taps, x=K.DH * x.row, w=K.KW * Cg * T),
                             **_taps_of_a_row(conv, x, j.taps),
                         ),
                         T,
@@ -151,8 +151,8 @@ class Wide(Products):
                     apart=T,
                     x=dy.place(rows.first, columns.first, g * Fg + f),
                     out=self._transposed(block * area),
-                    q=Loop(rows.count, dy.row, 0, columns.count * T * T),
-                    p=Loop(columns.count, dy.step, 0, T * T),
+                    q=Loop(rows.count, x=dy.row, out=columns.count * T * T),
+                    p=Loop(columns.count, x=dy.step, out=T * T),
                 )
             init = lines.ADD_UNLESS_FIRST if is_pixel else lines.ADD
             yield from self._chunk_of_dw(step, g, rows, columns, init)
@@ -176,8 +176,8 @@ class Wide(Products):
                             x=self._transposed((i.first - rows.first) * row + (j.first - columns.first) * T * T),
                             w=x.place(i.first * K.SH - K.PT + u * K.DH, j.first * K.SW - K.PL + run.tap * K.DW, g * Cg),
                             init=init,
-                            middle=Sum(i.count, row, K.SH * x.row),
-                            inner=Sum(j.count, T * T, K.SW * x.step),
+                            middle=Sum(i.count, x=row, w=K.SH * x.row),
+                            inner=Sum(j.count, x=T * T, w=K.SW * x.step),
                             run=T,
                         ),
                         run.taps * Cg,
@@ -212,8 +212,8 @@ class Wide(Products):
                             w=dy.pixel(i.first, run.first, f),
                             out=out,
                             apart=size * T,
-                            q=Loop(i.count, K.SH * x.row, dy.row),
-                            p=Loop(run.count, K.SW * x.step, dy.step),
+                            q=Loop(i.count, x=K.SH * x.row, w=dy.row),
+                            p=Loop(run.count, x=K.SW * x.step, w=dy.step),
                         )
         for g in range(conv.groups):
             yield from self._sum_lanes(Fg, sums + g * Fg * size * T, conv.tap(g), size)
@@ -229,9 +229,9 @@ class Wide(Products):
         for i in banded(source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH), dy.row, BAND):
             for g, c, blocks, channels in _blocks_of_channels(conv, is_pixel):
                 for j in columns:
-                    q, p = Loop(i.count, dy.row, 0, i.step * dx.row), Loop(j.count, dy.step, 0, j.step * dx.step)
+                    q, p = Loop(i.count, x=dy.row, out=i.step * dx.row), Loop(j.count, x=dy.step, out=j.step * dx.step)
                     if is_pixel:
-                        p = Loop(blocks, 0, T * T, T * T)
+                        p = Loop(blocks, w=T * T, out=T * T)
                     line = Product(
                         order=lines.ROWS_APART,
                         scalars=channels,
@@ -241,8 +241,8 @@ class Wide(Products):
                         q=q._replace(mask=q.out),
                         p=p._replace(mask=p.out),
                         mask=step.x.pixel(i.first, j.first, g * Cg + c) if step.is_masked else 0,
-                        outer=Sum(i.taps, -i.output_step * dy.row, i.tap_step * K.KW * Cg * T),
-                        middle=Sum(j.taps, -j.output_step * dy.step, j.tap_step * Cg * T),
+                        outer=Sum(i.taps, x=-i.output_step * dy.row, w=i.tap_step * K.KW * Cg * T),
+                        middle=Sum(j.taps, x=-j.output_step * dy.step, w=j.tap_step * Cg * T),
                     )
                     yield from self._over_filters(line, conv, lines.MASK if step.is_masked else lines.PLAIN)
 
@@ -251,7 +251,7 @@ class Wide(Products):
         T = self.T
         full, rest = divmod(conv.in_group[1], T)
         if full:
-            inner = Sum(full, T * T, conv.block)
+            inner = Sum(full, x=T * T, w=conv.block)
             yield from over_positions(line._replace(inner=inner, run=T, final=lines.PLAIN if rest else final), T)
         if rest:
             more = line.moved(x=full * T * T, w=full * conv.block)
@@ -268,7 +268,7 @@ def _taps_of_a_row(conv, x, taps):
     Cg = conv.in_group[0]
     if conv.window.DW == 1 and conv.groups == 1:
         return {"inner": Sum(), "run": taps * Cg}
-    return {"inner": Sum(taps, conv.window.DW * x.step, Cg * conv.T), "run": Cg}
+    return {"inner": Sum(taps, x=conv.window.DW * x.step, w=Cg * conv.T), "run": Cg}
 
 
 def _runs_of_taps(K, is_one_run):
