@@ -1,6 +1,6 @@
 """Kernels compiled ahead for the one signature that all lines have, so that they can be called by address."""
 
-import sys
+import logging
 import time
 
 from numba import types
@@ -9,6 +9,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from ...support.cache import ADVICE
 from ...support.jit import is_kept
 
+_log = logging.getLogger("fastconv")
 _LINE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
 
 
@@ -33,4 +34,5 @@ def compile_aloud(function):
         return
     span = f"{1.5 * seconds:.0f} to {4 * seconds:.0f} seconds more"
     how = f"this machine, once: {span}" if is_kept(function) else f"this process: {span}; to do it once, {ADVICE}"
-    print(f"fastconv: compiling for {how} ...", file=sys.stderr, flush=True)
+    # Without a handler of the program's own, logging writes it to stderr as it is.
+    _log.warning("fastconv: compiling for %s ...", how)
