@@ -28,7 +28,8 @@ from fastconv import (
     ReLU,
     functional,
 )
-from fastconv.estimators.architecture import auto_layers, sample_shape
+from fastconv.estimators.architecture import auto_layers
+from fastconv.estimators.inputs import sample_shape
 from fastconv.estimators.progress import progress
 from fastconv.estimators.shifts import Shifts
 from fastconv.network import Sequential
@@ -168,7 +169,7 @@ def test_early_stopping_restores_the_best_weights():
 
 def test_a_validation_set_is_measured_without_early_stopping():
     model = quick(average=False).fit(X[:200], Y[:200], X_val=X[200:300], y_val=Y[200:300])
-    logits = model.network_.predict(model._images(X[200:300]))
+    logits = model.network_.predict(model.as_trained(X[200:300], Y[200:300])[0])
     assert model.validation_loss_curve_[-1] == pytest.approx(functional.cross_entropy_forward(logits, Y[200:300])[0])
     assert model.validation_scores_[-1] == model.score(X[200:300], Y[200:300])
     plain = quick(average=False).fit(X[:200], Y[:200])
@@ -180,7 +181,7 @@ def test_a_validation_set_is_measured_without_early_stopping():
 def test_training_that_no_longer_improves_ends():
     assert quick(max_iter=50, tol=10.0, n_iter_no_change=4).fit(X[:100], Y[:100]).n_iter_ == 6
     adaptive = quick(max_iter=50, tol=10.0, n_iter_no_change=4, learning_rate="adaptive", solver="sgd").fit(X[:100], Y[:100])
-    assert adaptive.n_iter_ > 20 and adaptive._lr < 1e-5
+    assert adaptive.n_iter_ > 20 and adaptive._training.rate < 1e-5
 
 
 def test_partial_fit_goes_on_and_fit_begins_anew():
@@ -257,7 +258,7 @@ def test_the_penalty_is_on_weights_divided_by_the_batch():
     net = Sequential(
         model.network_.layers, (1, 1, 12), random_state=np.random.default_rng(np.random.RandomState(0).randint(2**31 - 1))
     )
-    images = model._images(X[:100, :12])
+    images, _, _ = model.as_trained(X[:100, :12], Y[:100] % 2)
     optimizer = Adam(1e-3, weight_decay=3.0 / (32 * 1.5), decay_biases=False)
     train(
         net,
@@ -435,8 +436,8 @@ def test_the_digits_model_of_the_readme_is_saved(tmp_path):
 
 
 def test_labels_of_every_type_come_back(tmp_path):
-    for labels in (Y.astype(np.dtypes.StringDType()), Y.astype(object), (Y > 4).astype(object), Y.astype(np.float16), Y.astype("U300"),
-                   Y.astype(np.uint64) + np.uint64(2**63), np.array(["\ud800", "é"])[Y % 2]):  # fmt: skip
+    for labels in (Y.astype(np.dtypes.StringDType()), Y.astype(object), (Y > 4).astype(object), Y.astype(np.float16),
+                   Y.astype("U300"), Y.astype(np.uint64) + np.uint64(2**63), np.array(["\ud800", "é"])[Y % 2]):  # fmt: skip
         model = quick(max_iter=1).fit(X[:100], labels[:100])
         model.save(tmp_path / "m.safetensors")
         again = ConvNetClassifier.load(tmp_path / "m.safetensors")
