@@ -1,6 +1,7 @@
 """The estimators: scikit-learn's own checks, and what they promise beyond."""
 
 import copy
+import inspect
 import io
 import pickle
 
@@ -369,6 +370,12 @@ def test_a_warm_start_takes_the_new_learning_rate():
     assert_allclose(model.predict_proba(X), before, atol=1e-5)
 
 
+def test_a_warm_start_need_not_stop_early_as_the_fit_before_it():
+    model = quick(early_stopping=True, warm_start=True).fit(X[:200], Y[:200])
+    model.set_params(early_stopping=False).fit(X[:200], Y[:200])
+    assert model.best_loss_ == min(model.loss_curve_[3:]) and len(model.loss_curve_) == 6
+
+
 def test_early_stopping_holds_out_what_there_is():
     few = quick(early_stopping=True, max_iter=2).fit(X[:80], Y[:80])  # 8 held out, 10 classes
     assert len(few.validation_scores_) == 2
@@ -385,6 +392,32 @@ def test_class_weights_of_classes_that_a_batch_lacks():
     assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
     with pytest.raises(ValueError, match="class_weight.*negative"):
         quick(class_weight={3: -1.0}).fit(X[:300], Y[:300])
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_class_weights_of_a_column_and_of_several_labels(tmp_path):
+    column, flat = (quick(class_weight={3: 2.0}).fit(X[:200], y) for y in (Y[:200, None], Y[:200]))
+    assert_array_equal(column.predict_proba(X), flat.predict_proba(X))
+    labels = np.stack([Y % 2, Y > 4], axis=1).astype(int)[:200]
+    several = quick(class_weight=[{0: 1, 1: 2}, {0: 1.5, 1: 1}]).fit(X[:200], labels)
+    weights = np.where(labels[:, 0] == 1, 2, 1) * np.where(labels[:, 1] == 1, 1, 1.5)
+    assert_array_equal(several.predict_proba(X), quick().fit(X[:200], labels, weights).predict_proba(X))
+    several.save(tmp_path / "m.safetensors")
+    assert ConvNetClassifier.load(tmp_path / "m.safetensors").class_weight == several.class_weight
+
+
+def documented(cls, section):
+    """The names in a section of a class's docstring, as an editor shows it."""
+    text = inspect.getdoc(cls).split(f"\n{section}\n{'-' * len(section)}\n")[1].split("\n\n")[0]
+    return [name for line in text.splitlines() if line[0] != " " for name in line.split(" : ")[0].split(", ")]
+
+
+@pytest.mark.parametrize("cls", [ConvNetClassifier, ConvNetRegressor])
+def test_every_parameter_and_attribute_is_documented(cls):
+    assert documented(cls, "Parameters") == [*inspect.signature(cls).parameters]
+    frame = pytest.importorskip("pandas").DataFrame(X[:70]).rename(columns=str)
+    public = {name for name in dir(quick(cls).fit(frame, Y[:70])) if name.endswith("_") and name[0] != "_"}
+    assert {*documented(cls, "Attributes")} == public
 
 
 def test_schedules_are_for_sgd_as_in_scikit_learn():

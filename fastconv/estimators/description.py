@@ -51,6 +51,8 @@ def _described(value):
         return {"items": list(value.items())}
     if isinstance(value, (list, tuple)) and all(isinstance(part, Layer) for part in value):
         return describe_layers(value)
+    if isinstance(value, list):
+        return [_described(part) for part in value]
     return value
 
 
@@ -61,8 +63,11 @@ def restore_parameters(described):
         params["layers"] = build_layers(params["layers"])
     if params.get("image_shape") is not None:
         params["image_shape"] = tuple(params["image_shape"])
-    if isinstance(params.get("class_weight"), dict):
-        params["class_weight"] = dict(params["class_weight"]["items"])
+    weights = params.get("class_weight")
+    if isinstance(weights, dict):
+        params["class_weight"] = dict(weights["items"])
+    elif isinstance(weights, list):  # one for each of several labels
+        params["class_weight"] = [dict(part["items"]) for part in weights]
     return params
 
 
