@@ -21,7 +21,7 @@ from ..support.jit import require_numba
 from . import description, hints
 from .architecture import auto_epochs, auto_layers, auto_shift, with_outputs
 from .fitting import FULL_BATCH, Fitting, Settings, first_state
-from .inputs import Inputs, checked
+from .inputs import Inputs
 from .parameters import CONSTRAINTS
 from .samples import Samples, checked_weights, held_out, require_weights
 
@@ -238,27 +238,24 @@ class ConvNet(BaseEstimator):
 
     def _learn(self, X, y, sample_weight, goes_on, incremental, classes):
         """What X and y are, unless a fit that goes on knows; -> the samples to learn from"""
-        rows, y = self._checked(X, y, self._inputs if goes_on else None)
-        if not goes_on:
-            self._inputs, self._target = Inputs.of(rows, self.image_shape), self._targets.learn(y, classes, incremental)
-        elif classes is not None:
-            self._target.require_same(classes)
-        target = self._target.encode(y)
-        samples = Samples(rows.values, target, self._weights(sample_weight, rows.values, y, target))
+        checks = self._targets.CHECKS
+        if goes_on:
+            rows, y = self._inputs.rows(self, X, y, **checks)
+            target = self._target.encode(y)
+        else:
+            self._inputs, rows, y = Inputs.learn(self, X, y, self.image_shape, **checks)
+            self._target, target = self._targets.learn(y, classes, incremental)
+        samples = Samples(rows, target, self._weights(sample_weight, rows, y, target))
         require_weights(samples.weights)
-        hints.at_fill_values(samples.rows)
+        hints.at_fill_values(rows)
         if goes_on:
             self._require_same_network()
         return samples
 
-    def _checked(self, X, y, known):
-        rows, y = checked(self, X, y, known=known, **self._targets.CHECKS)
-        return rows, self._targets.tidy(y)
-
     def _samples(self, X, y):
         """Samples of the kind that the estimator is fitted to."""
-        rows, y = self._checked(X, y, self._inputs)
-        return Samples(rows.values, self._target.encode(y))
+        rows, y = self._inputs.rows(self, X, y, **self._targets.CHECKS)
+        return Samples(rows, self._target.encode(y))
 
     def _weights(self, sample_weight, rows, y, target):
         """The weight of each sample, None where all are alike."""
@@ -312,8 +309,8 @@ class ConvNet(BaseEstimator):
     def _output(self, X):
         """The network's output for X, before anything is made of it."""
         check_is_fitted(self, "network_")
-        rows, _ = checked(self, X, known=self._inputs)
-        return self.network_.predict(self._inputs.encode(rows.values, self.network_.dtype), n_threads=self.n_threads)
+        rows, _ = self._inputs.rows(self, X)
+        return self.network_.predict(self._inputs.encode(rows, self.network_.dtype), n_threads=self.n_threads)
 
     def _description(self):
         """What a file says of the estimator, as JSON: parameters that are plain values, names, what X is and what y is."""

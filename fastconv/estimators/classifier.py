@@ -168,6 +168,8 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         """
         if isinstance(self.class_weight, str):
             raise ValueError('class_weight="balanced" needs all the data at once; pass partial_fit a dict')
+        if classes is not None and hasattr(self, "network_"):
+            self._target.require_same(classes)
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X):

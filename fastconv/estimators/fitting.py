@@ -103,7 +103,7 @@ class State:
 
 
 def first_state(random_state, rate, before=None, incremental=False):
-    """-> the state in which a fit begins, going on from the one `before` where there is one, and the seed of what it holds out"""
+    """-> the state in which a fit begins, going on from the one `before`, if there is one; the seed of what it holds out"""
     if before is not None and incremental:
         return deepcopy(before), None
     numbers = check_random_state(random_state)

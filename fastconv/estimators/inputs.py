@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from math import isqrt, prod
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import validate_data
@@ -15,41 +14,6 @@ from .pictures import is_picture, is_real_picture, look_like_pictures
 
 ALONE = "no_validation"
 """In place of y, where X comes without."""
-
-
-class Rows(NamedTuple):
-    """X as scikit-learn checked it: flat, real, finite."""
-
-    values: np.ndarray  # (n, features)
-    shape: tuple | None  # (C, H, W) where X was images
-
-
-def checked(estimator, X, y=ALONE, *, known=None, **checks_of_y):
-    """X in any form as `Rows`, and y, both checked by scikit-learn's `validate_data`.
-
-    X is of the kind that is `known`, the estimator's `Inputs`; without these the estimator takes number and names of columns.
-    """
-    X, shape = _flat(X)
-    if getattr(getattr(y, "dtype", None), "kind", None) == "T":  # NumPy's new text, which scikit-learn does not take
-        y = y.astype(object)
-    is_alone = isinstance(y, str)
-    checks = {} if is_alone else checks_of_y
-    found = validate_data(estimator, X, y, reset=known is None, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
-    values, y = (found, None) if is_alone else found
-    if known is not None and shape not in (None, known.shape):
-        raise ValueError(f"X has images of shape {shape}, {type(estimator).__name__} was fitted to {known.shape}")
-    return Rows(values.toarray() if hasattr(values, "toarray") else values, shape), y  # toarray: sparse
-
-
-def _flat(X):
-    """-> X, its images flat; their shape (C, H, W), None where X is rows already"""
-    ndim = X.ndim if hasattr(X, "ndim") else np.ndim(X) if isinstance(X, (list, tuple)) else 2
-    if ndim not in (3, 4):
-        return X, None
-    X = np.asarray(X)
-    shape = (1, *X.shape[1:]) if ndim == 3 else X.shape[1:]
-    hints.require_channels_first(shape, len(X))
-    return X.reshape(len(X), prod(shape)), shape
 
 
 def sample_shape(n_features, image_shape=None):
@@ -74,7 +38,7 @@ def sample_shape(n_features, image_shape=None):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What X is, as a first fit found it: `of` all rows, then `measured` on those that are trained on.
+    """What X is: a first fit's `learn` looks at all rows, then it is `measured` on those that are trained on, and only asked.
 
     Attributes
     ----------
@@ -91,17 +55,30 @@ class Inputs:
     scale: float | np.ndarray = 1.0
 
     @classmethod
-    def of(cls, rows, image_shape):
-        """What `rows` are, where `image_shape` says, or does not, how they are to be seen."""
-        if rows.shape is None and image_shape is None:
-            shape = sample_shape(rows.values.shape[1])
-            hints.at_colours(rows.values)
-            return cls(shape, look_like_pictures(rows.values, shape))
-        shape = rows.shape if image_shape is None else sample_shape(rows.values.shape[1], image_shape)
-        if rows.shape not in (None, shape):
-            raise ValueError(f"X has images of shape {rows.shape}, image_shape is {shape}")
+    def learn(cls, estimator, X, y, image_shape, **checks_of_y):
+        """What X is, in any form; `image_shape` says, or does not, how rows are to be seen.
+
+        -> Inputs, rows (n, features), y. The estimator takes number and names of the columns.
+        """
+        X, shown = _flat(X)
+        rows, y = _checked(estimator, X, y, True, checks_of_y)
+        if shown is None and image_shape is None:
+            shape = sample_shape(rows.shape[1])
+            hints.at_colours(rows)
+            return cls(shape, look_like_pictures(rows, shape)), rows, y
+        shape = shown if image_shape is None else sample_shape(rows.shape[1], image_shape)
+        if shown not in (None, shape):
+            raise ValueError(f"X has images of shape {shown}, image_shape is {shape}")
         hints.require_channels_first(shape)
-        return cls(shape, is_picture(shape))
+        return cls(shape, is_picture(shape)), rows, y
+
+    def rows(self, estimator, X, y=ALONE, **checks_of_y):
+        """X, in any form, of the kind that the estimator was fitted to -> rows (n, features), y"""
+        X, shown = _flat(X)
+        rows, y = _checked(estimator, X, y, False, checks_of_y)
+        if shown not in (None, self.shape):
+            raise ValueError(f"X has images of shape {shown}, {type(estimator).__name__} was fitted to {self.shape}")
+        return rows, y
 
     @property
     def is_real_picture(self):
@@ -114,15 +91,15 @@ class Inputs:
         if shape != self.shape:
             raise ValueError(f"image_shape is {shape}, the model was fitted to {self.shape}; {hints.ANEW}")
 
-    def measured(self, values, weights):
-        """The same, scaled to `values` (n, features): a row counts as often as its weight says."""
+    def measured(self, rows, weights):
+        """The same, scaled to `rows` (n, features), each of which counts as often as its weight says."""
         measure = scaling.of_pixels if self.is_picture else scaling.of_columns
-        mean, scale = measure(values, weights)
+        mean, scale = measure(rows, weights)
         return replace(self, mean=mean, scale=scale)
 
-    def encode(self, values, dtype):
-        """What the network sees: values (n, features) -> images (n, C, H, W)"""
-        return scaling.scaled(values, self.mean, self.scale, dtype).reshape(len(values), *self.shape)
+    def encode(self, rows, dtype):
+        """What the network sees: rows (n, features) -> images (n, C, H, W)"""
+        return scaling.scaled(rows, self.mean, self.scale, dtype).reshape(len(rows), *self.shape)
 
     def describe(self):
         """What a file says of X, beside the network's input shape."""
@@ -135,6 +112,28 @@ class Inputs:
         if not np.all(np.asarray(scale) > 0):
             raise ModelFileError(f"a scale of {np.min(scale)}")
         return cls(shape, expect(described.get("is_picture", is_picture(shape)), bool), mean, scale)
+
+
+def _flat(X):
+    """-> X, its images flat; their shape (C, H, W), None where X is rows already"""
+    ndim = X.ndim if hasattr(X, "ndim") else np.ndim(X) if isinstance(X, (list, tuple)) else 2
+    if ndim not in (3, 4):
+        return X, None
+    X = np.asarray(X)
+    shape = (1, *X.shape[1:]) if ndim == 3 else X.shape[1:]
+    hints.require_channels_first(shape, len(X))
+    return X.reshape(len(X), prod(shape)), shape
+
+
+def _checked(estimator, X, y, reset, checks_of_y):
+    """-> rows of real numbers, and y, as scikit-learn checks them; `reset`: number and names of columns are the estimator's"""
+    if getattr(getattr(y, "dtype", None), "kind", None) == "T":  # NumPy's new text, which scikit-learn does not take
+        y = y.astype(object)
+    is_alone = isinstance(y, str)
+    checks = {} if is_alone else checks_of_y
+    found = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32], **checks)
+    rows, y = (found, None) if is_alone else found
+    return rows.toarray() if hasattr(rows, "toarray") else rows, y  # toarray: sparse
 
 
 def _of_features(value, name, n_features):

@@ -24,7 +24,7 @@ SHORTEST_TEXT = 4
 """Letters that a file's type of text may have even where no class has as many."""
 
 
-def tidy(y):
+def _tidy(y):
     """y as (n,) labels, or as (n, K) of 0 and 1."""
     y = _plain_labels(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
     check_classification_targets(y)
@@ -35,10 +35,18 @@ def tidy(y):
 
 
 def learn(y, classes=None, incremental=False):
-    """The target that a first `y`, which `tidy` returned, is of: its classes, or those that `partial_fit` was told of."""
-    if y.ndim == 2:
-        hints.at_one_hot(y)
-        return Labels(y.shape[1])
+    """What y is in a first fit; `partial_fit`, which is `incremental`, is told all classes. -> Classes or Labels, y encoded"""
+    y = _tidy(y)
+    target = _first_labels(y) if y.ndim == 2 else _first_classes(y, classes, incremental)
+    return target, target._encode(y)
+
+
+def _first_labels(y):
+    hints.at_one_hot(y)
+    return Labels(np.arange(y.shape[1]))
+
+
+def _first_classes(y, classes, incremental):
     if not incremental:
         classes = np.unique(y)
         hints.at_numbers(y, classes)
@@ -51,8 +59,11 @@ def learn(y, classes=None, incremental=False):
     return Classes(classes)
 
 
+@dataclass(frozen=True, eq=False)
 class _Target:
-    """What either has in common; `classes` is an array (K,)."""
+    """What either has in common."""
+
+    classes: np.ndarray  # (K,), or the labels' places
 
     @property
     def n_outputs(self):
@@ -62,14 +73,21 @@ class _Target:
         """The same: classes are not scaled."""
         return self
 
+    def encode(self, y):
+        """y of a later call, as what the first one was."""
+        y = _tidy(y)
+        if y.ndim != self.ndim:
+            raise ValueError(f"y has shape {y.shape}, which is not what ConvNetClassifier was fitted to")
+        return self._encode(y)
+
+    def weights(self, class_weight, y, target):
+        """The factor of each sample's weight."""
+        return compute_sample_weight(class_weight, y)
+
     def require_same(self, classes):
         """Raise ValueError unless `classes`, of a later call of `partial_fit`, are the first call's."""
         if not np.array_equal(self.classes, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes!r}")
-
-    def _require_kind(self, y, ndim):
-        if y.ndim != ndim:
-            raise ValueError(f"y has shape {y.shape}, which is not what ConvNetClassifier was fitted to")
 
     def describe(self):
         """What a file says of y."""
@@ -79,16 +97,13 @@ class _Target:
         return {"classes": self.classes, "classes_dtype": dtype, "is_multilabel": isinstance(self, Labels)}
 
 
-@dataclass(frozen=True, eq=False)
 class Classes(_Target):
     """One class a sample: the network returns logits (n, K), whose softmax are probabilities."""
 
-    classes: np.ndarray
-    loss, activation, is_stratified = "cross_entropy", "softmax", True
+    loss, activation, is_stratified, ndim = "cross_entropy", "softmax", True, 1
 
-    def encode(self, y):
+    def _encode(self, y):
         """y (n,) -> each sample's place in `classes` (n,)"""
-        self._require_kind(y, 1)
         found = np.unique(y)
         # By sorting: NumPy 2.0's table of integers overflows for unsigned ones above int64.
         unknown = found[np.isin(found, self.classes, invert=True, kind="sort")]
@@ -105,7 +120,7 @@ class Classes(_Target):
         if isinstance(class_weight, dict):
             # All classes, of which this batch may lack some.
             return compute_class_weight(class_weight, classes=self.classes, y=self.classes)[target]
-        return compute_sample_weight(class_weight, y)
+        return super().weights(class_weight, y, target)
 
     def decode(self, output):
         """The most probable class of each sample."""
@@ -125,14 +140,10 @@ class Classes(_Target):
 class Labels(_Target):
     """Several labels a sample: the network returns a logit for each (n, K), whose sigmoid is its probability."""
 
-    loss, activation, is_stratified = "binary_cross_entropy_with_logits", "logistic", False
+    loss, activation, is_stratified, ndim = "binary_cross_entropy_with_logits", "logistic", False, 2
 
-    def __init__(self, n_labels):
-        self.classes = np.arange(n_labels)
-
-    def encode(self, y):
+    def _encode(self, y):
         """y (n, K) of 0 and 1 -> the same numbers as floats"""
-        self._require_kind(y, 2)
         if y.shape[1] != self.n_outputs:
             raise ValueError(f"y has {y.shape[1]} labels, expected {self.n_outputs}")
         return np.asarray(y, np.float64)
@@ -140,10 +151,6 @@ class Labels(_Target):
     def scaled(self, target, dtype):
         """What the loss compares with the network's output."""
         return target.astype(dtype)
-
-    def weights(self, class_weight, y, target):
-        """The factor of each sample's weight."""
-        return compute_sample_weight(class_weight, y)
 
     def decode(self, output):
         """1 where a label is more probable than not."""
@@ -174,7 +181,7 @@ def restored(described):
     is_finite = classes.dtype.kind != "f" or np.isfinite(values).all()
     if len(values) == 0 or classes.tolist() != sorted(set(values)) or not is_finite:
         raise ModelFileError("the classes are not in order")
-    return Labels(len(classes)) if expect(described["is_multilabel"], bool) else Classes(classes)
+    return (Labels if expect(described["is_multilabel"], bool) else Classes)(classes)
 
 
 def _plain_labels(y):

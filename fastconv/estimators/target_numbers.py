@@ -13,14 +13,16 @@ CHECKS = {"multi_output": True, "y_numeric": True}
 """What scikit-learn is to check of y."""
 
 
-def tidy(y):
+def learn(y, *_):
+    """What y is in a first fit; classes are none of it. -> Numbers, y encoded"""
+    y = _tidy(y)
+    target = Numbers(y[0].size, y.ndim == 1)
+    return target, target.encode(y)
+
+
+def _tidy(y):
     """y as (n,) or (n, K) numbers."""
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-
-
-def learn(y, classes=None, incremental=False):
-    """The target that a first `y`, which `tidy` returned, is of."""
-    return Numbers(y[0].size, y.ndim == 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Numbers:
 
     def encode(self, y):
         """y (n,) or (n, K) -> the same numbers as floats (n, K)"""
-        y = np.asarray(y, np.float64).reshape(len(y), -1)
+        y = np.asarray(_tidy(y), np.float64).reshape(len(y), -1)
         if y.shape[1] != self.n_outputs:
             raise ValueError(f"y has {y.shape[1]} outputs, expected {self.n_outputs}")
         return y
