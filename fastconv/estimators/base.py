@@ -10,19 +10,18 @@ from math import prod
 from operator import attrgetter
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_regressor
+from sklearn.base import is_regressor
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from ..files import ModelFileError, load_model, save_model
 from ..network import Sequential, restored
-from ..support.geometry import integer
 from ..support.jit import require_numba
 from . import description, hints
 from .architecture import auto_epochs, auto_layers, auto_shift, with_outputs
 from .fitting import FULL_BATCH, Fitting, Settings, first_state
 from .inputs import Inputs
-from .parameters import CONSTRAINTS
+from .parameters import Parameters
 from .samples import Samples, checked_weights, held_out, require_weights
 
 LEAST_FLOAT32, LARGEST_FLOAT32 = 1e-37, np.finfo(np.float32).max
@@ -39,39 +38,8 @@ def learnt(path):
     return property(attribute)
 
 
-class ConvNet(BaseEstimator):
+class ConvNet(Parameters):
     """What classifier and regressor share; their class names in `_targets` the module that says what y is."""
-
-    _parameter_constraints = CONSTRAINTS
-
-    def __init__(self, layers="auto", *, image_shape=None, solver="adam", learning_rate="constant", learning_rate_init=1e-3,
-                 batch_size="auto", max_iter=None, alpha=1e-4, momentum=0.9, nesterovs_momentum=True, beta_1=0.9, beta_2=0.999,
-                 epsilon=1e-8, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, average=True,
-                 augment="auto", shuffle=True, warm_start=False, random_state=None, n_threads=None, verbose=False):  # fmt: skip
-        self.layers = layers
-        self.image_shape = image_shape
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.alpha = alpha
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.average = average
-        self.augment = augment
-        self.shuffle = shuffle
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.verbose = verbose
 
     image_shape_ = learnt("_inputs.shape")
     mean_ = learnt("_inputs.mean")
@@ -207,14 +175,6 @@ class ConvNet(BaseEstimator):
             if (numbers > LARGEST_FLOAT32).any() or (name.endswith("scale_") and (numbers < LEAST_FLOAT32).any()):
                 raise ValueError(f"{name} has {numbers.max():g}, beyond the float32 of ONNX models; fit to scaled data")
         write_model(estimator_model(self.network_, self._inputs, self._target), path)
-
-    def _check_params(self):
-        """Raise ValueError or TypeError for parameters that cannot be meant."""
-        hints.require_layers(self.layers)
-        hints.require_solver(self.solver)
-        self._validate_params()
-        if self.n_threads is not None:
-            integer(self.n_threads, "n_threads", 1)
 
     def _fit(self, X, y, sample_weight, *, validation=(None, None), incremental=False, classes=None):
         """Train anew or, with `incremental` for an epoch, go on from where the last call ended."""

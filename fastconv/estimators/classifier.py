@@ -152,10 +152,12 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y
             As for `fit`.
         classes : array (K,)
             All classes, needed in the first call.
+        sample_weight
+            As for `fit`.
 
         Returns
         -------
