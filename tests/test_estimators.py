@@ -159,9 +159,7 @@ def test_early_stopping_restores_the_best_weights():
     assert model.n_iter_ < 30 and model.best_loss_ is None
     assert len(model.validation_scores_) == len(model.validation_loss_curve_) == model.n_iter_
     assert model.best_validation_score_ == max(model.validation_scores_) == model.score(X[600:800], Y[600:800])
-    assert (
-        model.validation_scores_[-1] < model.best_validation_score_ or np.argmax(model.validation_scores_) < model.n_iter_ - 1
-    )
+    assert np.argmax(model.validation_scores_) < model.n_iter_ - 1  # the last weights are not the best
     held = quick(early_stopping=True, max_iter=2).fit(X[:200], Y[:200])
     assert len(held.validation_scores_) == 2 and held.t_ == 2 * 180
     with pytest.raises(ValueError, match="increase validation_fraction"):
@@ -327,7 +325,7 @@ def test_a_fit_that_is_refused_leaves_the_last_one_as_it_was(bad):
 
 def test_the_html_shows_the_network():
     model = quick().fit(X[:100], Y[:100])
-    assert "4 x 6 x 6" in model._repr_html_() or "(4, 6, 6)" in model._repr_html_()
+    assert "(4, 6, 6)" in model._repr_html_()
     assert "<details><summary>Network" not in quick()._repr_html_()
 
 

@@ -1,4 +1,4 @@
-"""The private names of scikit-learn that the package uses, for want of public ones: a release that lacks one fails here first."""
+"""The private names of scikit-learn that the package uses for want of public ones: a release without one fails here first."""
 
 import ast
 from importlib import import_module

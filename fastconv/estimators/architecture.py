@@ -1,7 +1,7 @@
 """A good network for what X is, how long to train it, and by how much to shift its pictures: what "auto" stands for."""
 
 from ..layers import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, infer_shapes
-from .pictures import is_real_picture
+from .pictures import SMALLEST_IMAGE, is_real_picture
 
 LARGE_IMAGE = 12
 """Height and width from which a picture is pooled before anything else."""
@@ -35,7 +35,7 @@ def auto_layers(shape, as_picture=True, regression=False):
     5x5: a convolution and a hidden layer. Anything else: a hidden layer of 100 units, as MLPClassifier has.
     """
     if not is_real_picture(shape, as_picture):
-        convolution = [Conv2d(32, 3, padding="same"), ReLU()] if as_picture and min(shape[1:]) > 3 else []
+        convolution = [Conv2d(32, 3, padding="same"), ReLU()] if as_picture and min(shape[1:]) > SMALLEST_IMAGE else []
         return [*convolution, Flatten(), Linear(100), ReLU()]
     layers, filters, size = [], 32, shape[1:]
     while min(size) >= LARGE_IMAGE:
@@ -46,7 +46,8 @@ def auto_layers(shape, as_picture=True, regression=False):
         layers = layers or [Conv2d(16, 3, padding="same"), ReLU(), Conv2d(16, 3, padding="same"), ReLU()]
         return [*layers, Flatten(), Linear(128), ReLU(), Linear(64), ReLU()]
     if not layers:
-        # A 2x2 kernel and a wide hidden layer: as good on the digits after 24 epochs as 3x3 and 64 units after 40.
+        # A 2x2 kernel and a wide hidden layer: as good on the digits after 24 epochs as 3x3 and 64 units after 40, in 0.6 of
+        # the time.
         layers = [Conv2d(16, 3, padding="same"), ReLU(), Conv2d(32, 2, padding="same"), ReLU(), MaxPool2d(2)]
         return [*layers, Dropout(0.25), Flatten(), Linear(192), ReLU(), Dropout(0.4)]
     return [*layers, Dropout(0.25), Flatten(), Linear(2 * filters), ReLU(), Dropout(0.5)]

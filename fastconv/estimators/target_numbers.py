@@ -8,6 +8,7 @@ from sklearn.utils import column_or_1d
 
 from ..files import ModelFileError
 from .description import expect, finite
+from .scaling import ROUNDING
 
 CHECKS = {"multi_output": True, "y_numeric": True}
 """What scikit-learn is to check of y."""
@@ -59,7 +60,7 @@ class Numbers:
         deviation = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
         scale = np.ldexp(deviation, exponent)
         # A constant's deviation is the rounding of its mean.
-        varies = (deviation > 10 * np.finfo(float).eps * abs(mean)) & (scale > np.finfo(float).tiny)
+        varies = (deviation > ROUNDING * np.finfo(float).eps * abs(mean)) & (scale > np.finfo(float).tiny)
         return replace(self, mean=np.ldexp(mean, exponent), scale=np.where(varies, scale, 1.0))
 
     def scaled(self, target, dtype):
