@@ -198,6 +198,14 @@ def test_partial_fit_goes_on_and_fit_begins_anew():
         quick(early_stopping=True).partial_fit(X[:300], Y[:300], classes=np.arange(10))
 
 
+@pytest.mark.parametrize("epochs", [3, 8])
+def test_the_weights_are_averaged_over_the_last_quarter_of_the_epochs(epochs):
+    model, steps = quick(max_iter=epochs).fit(X[:200], Y[:200]), quick()
+    after = [steps.partial_fit(X[:200], Y[:200], classes=range(10)).network_.buffer.copy() for _ in range(epochs)]
+    assert_allclose(model.network_.buffer, np.mean(after[-max(1, epochs // 4) :], axis=0), rtol=1e-6)
+    assert not np.array_equal(after[-1], after[-2])
+
+
 def test_warm_start_goes_on():
     settings = {"augment": None, "shuffle": False, "average": False}
     warm = quick(max_iter=2, warm_start=True, **settings).fit(X[:300], Y[:300]).fit(X[:300], Y[:300])

@@ -100,7 +100,7 @@ class ConvNet(Parameters):
         """
         check_is_fitted(self, "network_")
         samples, dtype = self._samples(X, y), self.network_.dtype
-        return self._inputs.encode(samples.rows, dtype), self._target.scaled(samples.target, dtype), self._target.loss
+        return self._inputs.encode(samples.rows, dtype), self._target.for_loss(samples.target, dtype), self._target.loss
 
     def save(self, path):
         """Write the fitted estimator to a .safetensors file: weights under PyTorch's names, and what it takes to predict.
@@ -192,8 +192,8 @@ class ConvNet(Parameters):
             samples, held = self._held(samples, validation, split_seed)
             if not goes_on:
                 self._build(samples, state.rng)
-            Fitting(self.network_, self._inputs, self._target, self._settings(incremental), state).run(samples, held)
-            self._training = state
+            fitting = Fitting(self.network_, self._inputs, self._target, self._settings(incremental), state)
+            self._training = fitting.run(samples, held)
         return self
 
     def _learn(self, X, y, sample_weight, goes_on, incremental, classes):

@@ -113,7 +113,7 @@ def first_state(random_state, rate, before=None, incremental=False):
 
 
 class Fitting:
-    """Trains `net` in place, from `inputs` to `target` and by `settings`, and writes into `state` what it finds."""
+    """Trains `net` in place, from `inputs` to `target`, by `settings`, and moves `state` on."""
 
     def __init__(self, net, inputs, target, settings, state):
         self.net, self.inputs, self.target, self.settings, self.state = net, inputs, target, settings, state
@@ -122,9 +122,9 @@ class Fitting:
         self.best, self.mean = BestWeights(net.buffer), MeanWeights(net.buffer)
 
     def run(self, samples, held=None):
-        """Epochs on `samples`, each followed by a look at those held out, until there are enough of them."""
+        """Epochs on `samples`, each followed by a look at those held out, until there are enough. -> the state after them"""
         settings, state = self.settings, self.state
-        (images, scaled), shown = self._encoded(samples), None if held is None else self._encoded(held)
+        (images, answers), shown = self._encoded(samples), None if held is None else self._encoded(held)
         size = settings.samples_a_step(len(images))
         optimizer = settings.optimizer(state.rate, size * (1.0 if samples.weights is None else float(samples.weights.mean())))
         if state.optimizer is not None and state.optimizer[0] == settings.solver:
@@ -133,7 +133,7 @@ class Fitting:
         with progress(settings.max_iter, bool(settings.verbose)) as report:
             for epoch in range(settings.max_iter):
                 optimizer.lr = self._rate()
-                self._epoch(shifts.draw(state.rng) if shifts else images, scaled, samples.weights, size, optimizer)
+                self._epoch(shifts.draw(state.rng) if shifts else images, answers, samples.weights, size, optimizer)
                 if self._is_averaged(epoch):
                     self.mean.add()
                 if held is not None:
@@ -145,21 +145,22 @@ class Fitting:
         self.mean.take()
         self._output(images[:FULL_BATCH])
         state.optimizer = settings.solver, optimizer.state(self.net)
+        return state
 
     def _encoded(self, samples):
         """-> what the network sees, and what the loss compares with its output"""
-        return self.inputs.encode(samples.rows, self.net.dtype), self.target.scaled(samples.target, self.net.dtype)
+        return self.inputs.encode(samples.rows, self.net.dtype), self.target.for_loss(samples.target, self.net.dtype)
 
     def _rate(self):
         settings = self.settings
         is_falling = settings.solver == "sgd" and settings.learning_rate == "invscaling"
         return float(settings.learning_rate_init / np.sqrt(self.state.t + 1)) if is_falling else self.state.rate
 
-    def _epoch(self, images, scaled, weights, batch_size, optimizer):
+    def _epoch(self, images, answers, weights, batch_size, optimizer):
         state, settings = self.state, self.settings
         try:
             history = train(
-                *(self.net, images, scaled), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self.target.loss,
+                *(self.net, images, answers), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self.target.loss,
                 sample_weight=weights, shuffle=settings.shuffle, random_state=state.rng, n_threads=settings.n_threads,
             )  # fmt: skip
         except DivergenceError as error:
@@ -175,11 +176,11 @@ class Fitting:
         last = self.settings.max_iter
         return self.settings.average and not self.settings.early_stopping and epoch >= last - max(1, last // AVERAGED)
 
-    def _validate(self, held, images, scaled):
+    def _validate(self, held, images, answers):
         output = self._output(images)
         forward = getattr(functional, f"{self.target.loss}_forward")
         weights = None if held.weights is None or not held.weights.any() else held.weights
-        self.state.validation_loss_curve.append(forward(output, scaled, sample_weight=weights)[0])
+        self.state.validation_loss_curve.append(forward(output, answers, sample_weight=weights)[0])
         self.state.validation_scores.append(float(self.target.score(output, held.target, weights)))
 
     def _output(self, images):

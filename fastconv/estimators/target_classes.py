@@ -111,7 +111,7 @@ class Classes(_Target):
             raise ValueError(f"y contains classes {unknown.tolist()} that are not among {self.classes.tolist()}")
         return np.searchsorted(self.classes, y)
 
-    def scaled(self, target, dtype):
+    def for_loss(self, target, dtype):
         """What the loss compares with the network's output."""
         return target
 
@@ -148,7 +148,7 @@ class Labels(_Target):
             raise ValueError(f"y has {y.shape[1]} labels, expected {self.n_outputs}")
         return np.asarray(y, np.float64)
 
-    def scaled(self, target, dtype):
+    def for_loss(self, target, dtype):
         """What the loss compares with the network's output."""
         return target.astype(dtype)
 

@@ -63,7 +63,7 @@ class Numbers:
         varies = (deviation > ROUNDING * np.finfo(float).eps * abs(mean)) & (scale > np.finfo(float).tiny)
         return replace(self, mean=np.ldexp(mean, exponent), scale=np.where(varies, scale, 1.0))
 
-    def scaled(self, target, dtype):
+    def for_loss(self, target, dtype):
         """What the loss compares with the network's output."""
         with np.errstate(over="ignore"):
             scaled = self._standardised(target).astype(dtype)
