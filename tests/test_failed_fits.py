@@ -27,7 +27,7 @@ def deep(model):
 
 
 class Interrupt:
-    """`train` that ends in an error after it has changed the network, in the second epoch of a fit and the first of partial_fit."""
+    """`train` that ends in an error after it has changed the network: in a fit's second epoch, or the first of partial_fit."""
 
     def __init__(self, error, epochs):
         self.error, self.left = error, epochs
@@ -75,7 +75,7 @@ def test_no_learning_rate_makes_a_model_that_predicts_nan(rate, way):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.set_params(learning_rate_init=rate)
-        model._lr = rate
+        model._training.rate = rate
         try:
             (model.fit if way == "fit" else model.partial_fit)(X[:300], Y[:300])
         except DivergenceError as error:

@@ -93,12 +93,6 @@ def test_from_a_zip_and_without_sources(tmp_path, install):
     assert run(where + WORK, tmp_path, path=path, NUMBA_DISABLE_JIT="1")[0] == "[1.0816]\n"
 
 
-def test_classes_without_docstrings_stay_as_they_are():
-    from fastconv.estimators.documentation import documented
-
-    assert documented(type("Optimised", (), {"__doc__": None})).__doc__ is None
-
-
 @compiled_only
 def test_how_long_it_compiles_is_said_once_and_only_where_it_does(tmp_path):
     first = run(ENGINE + ENGINE[ENGINE.index(";") :], NUMBA_CACHE_DIR=str(tmp_path))[1]

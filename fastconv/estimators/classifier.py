@@ -1,25 +1,14 @@
 """The classifier."""
 
-import re
-
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets, type_of_target
-from sklearn.utils.validation import _check_sample_weight
 
-from .. import functional
-from ..files import ModelFileError
-from . import hints
-from .base import ConvNet
-from .documentation import documented
-from .saving import expect
+from . import target_classes
+from .base import ConvNet, learnt
+from .parameters import CLASS_WEIGHT, CONSTRAINTS
+from .samples import checked_weights
 
 
-@documented
 class ConvNetClassifier(ClassifierMixin, ConvNet):
     """A convolutional network that classifies images, rows of pixels, or any other features.
 
@@ -27,14 +16,78 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
 
     Parameters
     ----------
-    {PARAMETERS}
+    layers : "auto" or list of layers
+        Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the
+        shape of a sample: convolutions, pools and dropout for pictures of 6x6 pixels and more, a convolution and a hidden layer
+        for small ones; a hidden layer for tables. A table that happens to have a square number of columns is told from pictures
+        by its neighbours, which do not vary together both ways; fewer than 20 flat rows are a table.
+    image_shape : (H, W) or (C, H, W), optional
+        Of a flat row. Without it a square number of features is a square image of one channel, any other number one row.
+    solver : "adam" or "sgd"
+    learning_rate : "constant", "invscaling" or "adaptive"
+        Of "sgd", as in MLPClassifier. Constant; divided by the square root of the samples seen; or divided by five whenever
+        the loss (with early stopping: the validation score) has not improved for `n_iter_no_change` epochs.
+    learning_rate_init : float
+    batch_size : int or "auto"
+        Samples a step. "auto" is 32, and all of them where there are fewer than 64.
+    max_iter : int, optional
+        Epochs at most. Without it 24 for pictures, 40 for those from 12x12 pixels on, 200 for anything else and for pictures
+        below 6x6.
+    alpha : float
+        L2 penalty on the weights, not the biases; divided by the number of samples in a batch.
+    momentum, nesterovs_momentum
+        Of "sgd".
+    beta_1, beta_2, epsilon
+        Of "adam".
+    early_stopping : bool
+        Stop when the score on held-out data has not improved by `tol` for `n_iter_no_change` epochs, and restore the best
+        weights.
+    validation_fraction : float
+        Share of the training data held out for early stopping, unless `fit` is given X_val and y_val.
+    n_iter_no_change : int
+        Epochs without an improvement of `tol` after which training ends.
+    tol : float
     class_weight : dict, "balanced" or None
         Multiplies the samples' weights by class.
+    average : bool
+        The trained weights are the mean of those after each of the last quarter of `max_iter` epochs, which does what a falling
+        learning rate would; not with early stopping, nor in partial_fit.
+    augment : "auto", int or None
+        Pixels by which every training image is shifted at random, anew in each epoch. "auto" is 1 for pictures of 6x6 pixels
+        and more, 2 from 16x16 on; none for anything else.
+    shuffle : bool
+        A new order each epoch.
+    warm_start : bool
+        `fit` goes on from the last fit's weights.
+    random_state : None, int or RandomState
+        Decides first weights, order, shifts, dropout and the held-out data.
+    n_threads : int, optional
+        The results are the same bits for any number.
+    verbose : bool
+        A progress bar on a terminal, a line an epoch elsewhere, on stderr.
 
     Attributes
     ----------
-    {ATTRIBUTES}
+    network_ : Sequential
+        The trained network; it takes scaled images.
+    image_shape_ : (C, H, W)
+    mean_, scale_ : float or array (n_features,)
+        Of all pixels of the training data for pictures, of each column for a table: the network sees ``(X - mean_) / scale_``.
+    coefs_, intercepts_ : lists of arrays
+        Weights and biases, layer by layer, in PyTorch's layout.
+    loss_, best_loss_ : float
+        Of the last epoch, and the lowest; ``best_loss_`` is None with early stopping.
+    loss_curve_, validation_loss_curve_, validation_scores_ : lists of float
+        One number an epoch; the last two with early stopping or a validation set.
+    best_validation_score_ : float or None
+    n_iter_, n_layers_, n_outputs_, t_ : int
+        Epochs of the last fit, layers with the input, outputs, samples seen.
+    out_activation_ : str
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X was a DataFrame.
     classes_ : array (K,)
+        In the order of the network's outputs.
 
     Examples
     --------
@@ -47,13 +100,16 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
     True
     """
 
-    _parameter_constraints = ConvNet._parameter_constraints | {"class_weight": [StrOptions({"balanced"}), dict, list, None]}
-    _y_checks = {"multi_output": True}
+    _parameter_constraints = CONSTRAINTS | {"class_weight": CLASS_WEIGHT}
+    _targets = target_classes
+
+    classes_ = learnt("_target.classes")
 
     def __init__(self, layers="auto", *, image_shape=None, solver="adam", learning_rate="constant", learning_rate_init=1e-3,
                  batch_size="auto", max_iter=None, alpha=1e-4, momentum=0.9, nesterovs_momentum=True, beta_1=0.9, beta_2=0.999,
                  epsilon=1e-8, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10, tol=1e-4, class_weight=None,
-                 average=True, augment="auto", shuffle=True, warm_start=False, random_state=None, n_threads=None, verbose=False):  # fmt: skip
+                 average=True, augment="auto", shuffle=True, warm_start=False, random_state=None, n_threads=None,
+                 verbose=False):  # fmt: skip
         super().__init__(
             layers, image_shape=image_shape, solver=solver, learning_rate=learning_rate, learning_rate_init=learning_rate_init,
             batch_size=batch_size, max_iter=max_iter, alpha=alpha, momentum=momentum, nesterovs_momentum=nesterovs_momentum,
@@ -87,7 +143,7 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         ValueError
             For parameters, shapes, labels and weights that do not fit.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val))
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val))
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train one epoch on X and y, going on from where the last call ended.
@@ -96,10 +152,12 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y
             As for `fit`.
         classes : array (K,)
             All classes, needed in the first call.
+        sample_weight
+            As for `fit`.
 
         Returns
         -------
@@ -112,169 +170,48 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         """
         if isinstance(self.class_weight, str):
             raise ValueError('class_weight="balanced" needs all the data at once; pass partial_fit a dict')
-        return self._fit(X, y, sample_weight, (None, None), incremental=True, classes=classes)
+        if classes is not None and hasattr(self, "network_"):
+            self._target.require_same(classes)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def predict(self, X):
         """The most probable class of each sample; for several labels, 1 where one is more probable than not.
 
         X (n, C*H*W), (n, H, W) or (n, C, H, W) -> (n,) or (n, K)
         """
-        return self._decided(self._predicted(X))
+        output = self._output(X)
+        return self._target.decode(output)
 
     def predict_proba(self, X):
         """The probability of each class, in the order of ``classes_``; for several labels, of each label.
 
         X (n, C*H*W), (n, H, W) or (n, C, H, W) -> (n, K); rows add up to 1, unless there are several labels
         """
-        logits = self._predicted(X).astype(np.float64)
-        if self._loss == "cross_entropy":
-            return functional.softmax(logits)
-        return np.exp(-np.logaddexp(0, -logits))
+        logits = self._output(X).astype(np.float64)
+        return self._target.probabilities(logits)
 
     def predict_log_proba(self, X):
         """The logarithm of `predict_proba`.
 
         X (n, C*H*W), (n, H, W) or (n, C, H, W) -> (n, K)
         """
-        logits = self._predicted(X).astype(np.float64)
-        if self._loss == "cross_entropy":
-            return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        return -np.logaddexp(0, -logits)
+        logits = self._output(X).astype(np.float64)
+        return self._target.log_probabilities(logits)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
-    @property
-    def out_activation_(self):
-        """What makes probabilities of the network's output."""
-        return "softmax" if self._loss == "cross_entropy" else "logistic"
-
-    @property
-    def _loss(self):
-        return "binary_cross_entropy_with_logits" if self._is_multilabel else "cross_entropy"
-
-    def _encode(self, y, reset, classes):
-        """y as the loss takes it; classes_ on the first call."""
-        y = _as_labels(column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y)
-        check_classification_targets(y)
-        is_multilabel = type_of_target(y) == "multilabel-indicator"
-        if y.ndim == 2 and not is_multilabel:
-            raise ValueError(f"y must be (n,) classes or (n, K) of 0 and 1, got shape {y.shape} with other values")
-        if is_multilabel:
-            y = y.toarray() if hasattr(y, "toarray") else y  # sparse
-        if reset:
-            self._learn_classes(y, classes, is_multilabel)
-        elif is_multilabel != self._is_multilabel:
-            raise ValueError(f"y has shape {y.shape}, which is not what {type(self).__name__} was fitted to")
-        elif classes is not None and not isinstance(classes, str):
-            _check_partial_fit_first_call(self, classes)  # the same as in the first call
-        if is_multilabel:
-            if y.shape[1] != len(self.classes_):
-                raise ValueError(f"y has {y.shape[1]} labels, expected {len(self.classes_)}")
-            return np.asarray(y, np.float64)
-        found = np.unique(y)
-        # By sorting: NumPy 2.0's table of integers overflows for unsigned ones above int64.
-        unknown = found[np.isin(found, self.classes_, invert=True, kind="sort")]
-        if len(unknown):
-            raise ValueError(f"y contains classes {unknown.tolist()} that are not among {self.classes_.tolist()}")
-        return np.searchsorted(self.classes_, y)
-
-    def _learn_classes(self, y, classes, is_multilabel):
-        """classes_ of the first call's y, or as partial_fit was given them."""
-        self._is_multilabel = is_multilabel
-        if is_multilabel:
-            hints.at_one_hot(y)
-            self.classes_ = np.arange(y.shape[1])
-        elif isinstance(classes, str):
-            self.classes_ = np.unique(y)
-            hints.at_numbers(y, self.classes_)
-        else:
-            if hasattr(self, "classes_"):
-                del self.classes_
-            _check_partial_fit_first_call(self, None if classes is None else _as_labels(np.asarray(classes)))
-        self.n_outputs_ = len(self.classes_)
-        if not is_multilabel and self.n_outputs_ < 2:
-            raise ValueError(f"y has one class, {self.classes_.tolist()}: a classifier needs samples of at least two classes")
-
-    def _weights(self, sample_weight, rows, y):
+    def _weights(self, sample_weight, rows, y, target):
+        """The weight of each sample, that of its class included."""
         if sample_weight is None and self.class_weight is None:
             return None
-        weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-        if isinstance(self.class_weight, dict) and not self._is_multilabel:
-            # All classes, of which this batch may lack some.
-            of_class = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
-            weights = weights * of_class[np.searchsorted(self.classes_, y)]
-        elif self.class_weight is not None:
-            weights = weights * compute_sample_weight(self.class_weight, y)
+        weights = checked_weights(sample_weight, rows)
+        if self.class_weight is not None:
+            weights = weights * self._target.weights(self.class_weight, y, target)
         if (weights < 0).any():
             raise ValueError(f"class_weight must not be negative, got {self.class_weight}")
         if not weights.any():
             raise ValueError("sample_weight and class_weight leave no sample a non-zero weight")
         return weights
-
-    def _measure_target(self, target, weights):
-        pass
-
-    def _describe_target(self):
-        kind = self.classes_.dtype.newbyteorder("<").str
-        # Text no wider than it must be, whatever the labels' type was.
-        kind = kind if self.classes_.dtype.kind != "U" else np.array(self.classes_.tolist()).dtype.newbyteorder("<").str
-        return {"classes": self.classes_, "classes_dtype": kind, "is_multilabel": self._is_multilabel}
-
-    def _restore_target(self, described):
-        values, dtype = described["classes"], described["classes_dtype"]
-        found = _CLASS_TYPE.fullmatch(dtype)
-        kinds = {"b": bool, "f": float, "i": int, "u": int}
-        if not found or not all(type(value) is kinds.get(found[1][0], str) for value in values):
-            raise ModelFileError(f"classes of type {dtype!r}")
-        widest = max((len(value) for value in values if isinstance(value, str)), default=1)
-        if found[1][0] == "U" and int(found[1][1:]) > max(4, widest):
-            raise ModelFileError(f"classes of type {dtype!r}, the longest has {widest} letters")
-        self.classes_ = np.array(values, np.dtype(dtype).newbyteorder("="))
-        if (
-            len(values) == 0
-            or self.classes_.tolist() != sorted(set(values))
-            or found[1][0] == "f"
-            and not np.isfinite(values).all()
-        ):
-            raise ModelFileError("the classes are not in order")
-        self._is_multilabel = expect(described["is_multilabel"], bool)
-        self.n_outputs_ = len(self.classes_)
-
-    def _scaled_target(self, target):
-        return target.astype(self._dtype) if self._is_multilabel else target
-
-    def _decided(self, logits):
-        if self._is_multilabel:
-            return (logits > 0).astype(int)
-        return self.classes_[logits.argmax(axis=1)]
-
-    def _score(self, output, target, weights):
-        decided = output > 0 if self._is_multilabel else output.argmax(axis=1)
-        return accuracy_score(target, decided, sample_weight=weights)
-
-
-_CLASS_TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|O|U[0-9]{1,9})")
-"""What `classes_` may be of, as NumPy writes it."""
-
-
-def _as_labels(y):
-    """Labels as an array of a type that models are saved with: bools, numbers and text.
-
-    Raises
-    ------
-    ValueError
-        For labels of any other type, and of several.
-    """
-    if y.dtype.kind == "O":
-        kinds = {type(label) for label in np.ravel(y).tolist()}
-        if len(kinds) == 1 and kinds <= {bool, int, float}:
-            return np.array(y.tolist())
-        if not all(issubclass(kind, str) for kind in kinds):
-            names = " and ".join(sorted(kind.__name__ for kind in kinds))
-            raise ValueError(f"y holds labels of type {names}: classes are all text, all bools or all numbers")
-    elif y.dtype.kind not in "biufU" or y.dtype.itemsize > 8 and y.dtype.kind == "f":
-        raise ValueError(f"y is of type {y.dtype}: classes are text, bools or numbers; pass y.astype(str)")
-    return y

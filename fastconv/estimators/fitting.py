@@ -1,238 +1,285 @@
-"""One call of fit: a network for the data, epochs of shifted batches, schedules, validation, early stopping, averaged weights."""
+"""How a network is trained: epochs of shifted batches, learning rates, validation, when to stop, and which weights stay."""
 
 from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from .. import functional
-from ..layers import Flatten, Linear
-from ..network import Sequential, infer_shapes
 from ..optim import SGD, Adam
-from ..support.jit import require_numba
 from ..training import DivergenceError, train
-from . import hints
-from .architecture import auto_epochs, auto_layers, is_real_picture, sample_shape
 from .progress import progress
 from .shifts import Shifts
-from .stopping import TailMean, Watch
+
+SEEDS = 2**31 - 1
+"""Seeds of generators are drawn below it."""
 
 FULL_BATCH = 64
 """Fewer samples than this are one batch with ``batch_size="auto"``."""
 
+AUTO_BATCH = 32
+"""A batch of more samples."""
 
-class Fitting:
-    """Training of an estimator; its class adds what concerns the target."""
+LOWEST_RATE, FALL = 1e-6, 5
+"""The "adaptive" learning rate is divided by FALL until it is below the lowest."""
 
-    def _held_out(self, rows, target, weights, seed):
-        """-> training data, held-out data, each (rows, target, weights)"""
-        stratify = target if self._loss == "cross_entropy" and self._can_stratify(target) else None
-        kept, held = train_test_split(
-            np.arange(len(rows)), test_size=self.validation_fraction, random_state=seed, stratify=stratify
-        )
-        if len(held) < 2:
-            raise ValueError(f"early stopping would hold out {len(held)} of {len(rows)} samples; increase validation_fraction")
-        split = [tuple(None if a is None else a[part] for a in (rows, target, weights)) for part in (kept, held)]
-        if weights is not None and not split[0][2].any():
-            raise ValueError("the weights of all samples that early stopping does not hold out are zero")
-        return split
+AVERAGED = 4
+"""The weights are averaged over one part of so many of the epochs, the last."""
 
-    def _can_stratify(self, target):
-        """Whether each class has a member for either part, and either part has room for each class."""
-        members, held = np.unique(target, return_counts=True)[1], int(np.ceil(self.validation_fraction * len(target)))
-        return members.min() > 1 and min(held, len(target) - held) >= len(members)
 
-    def _fit(self, X, y, sample_weight, validation, *, incremental=False, classes="from y"):
-        before, network = dict(vars(self)), getattr(self, "network_", None)
-        weights = None if network is None else network.buffer.copy()
-        try:
-            data, held = self._prepare(X, y, sample_weight, validation, incremental, classes)
-            self._run(*data, held, incremental)
-        except BaseException:
-            # Refused, diverged or interrupted: the model that was there is there again, whole.
-            self.__dict__ = before
-            if network is not None:
-                network.buffer[...] = weights
-            raise
-        return self
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of an estimator that concern training, under their names; its documentation says what they do.
 
-    def _prepare(self, X, y, sample_weight, validation, incremental, classes):
-        """-> data to train on, held-out data or None, each (rows, target, weights); a new network unless an old one goes on"""
-        require_numba()
-        self._check_params()
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if (validation[0] is None) != (validation[1] is None):
-            raise ValueError("X_val and y_val go together")
-        first = not (hasattr(self, "network_") and (incremental or self.warm_start))
-        rows, y = self._rows(X, y, reset=first)
-        target = self._encode(y, reset=first, classes=classes)
-        weights = self._weights(sample_weight, rows, y)
-        if weights is not None and not 1e-30 < weights.max() < 1e30:
-            raise ValueError(
-                f"sample weights of up to {weights.max():g} over- or underflow in sums; divide them by the largest"
-            )
-        hints.at_fill_values(rows)
-        if not first:
-            self._require_same_network()
-            self._own()
-        if first or not incremental:
-            numbers = check_random_state(self.random_state)
-            self._rng, split_seed = np.random.default_rng(numbers.randint(2**31 - 1)), numbers.randint(2**31 - 1)
-            self.n_iter_ = 0
-        data, held = (rows, target, weights), None
-        if validation[0] is not None:
-            held_rows, held_y = self._rows(*validation)
-            held = held_rows, self._encode(held_y, reset=False, classes=None), None
-        elif self.early_stopping:
-            data, held = self._held_out(*data, split_seed)
-        if first:
-            self._start(*data)
-        if not incremental:
-            self._lr = float(self.learning_rate_init)
-        return data, held
+    `max_iter` is a number of epochs, and `augment` of pixels, whatever was left to choose.
+    """
 
-    def _own(self):
-        """Copies of what going on from here changes in place, beside the weights."""
-        for name in ("_rng", "_state", "loss_curve_", "validation_loss_curve_", "validation_scores_"):
-            setattr(self, name, deepcopy(getattr(self, name)))
+    solver: str
+    learning_rate: str
+    learning_rate_init: float
+    batch_size: int | str
+    max_iter: int
+    average: bool
+    alpha: float
+    momentum: float
+    nesterovs_momentum: bool
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    early_stopping: bool
+    n_iter_no_change: int
+    tol: float
+    augment: int
+    shuffle: bool
+    n_threads: int | None
+    verbose: bool | int
 
-    def _network_layers(self):
-        """`layers` and what comes after them."""
-        auto = isinstance(self.layers, str)
-        layers = auto_layers(self.image_shape_, self._is_picture, self._loss == "mse") if auto else list(self.layers)
-        output_shape = infer_shapes(layers, self.image_shape_)[-1] if layers else self.image_shape_
-        flat = [] if len(output_shape) == 1 else [Flatten()]
-        return *layers, *flat, Linear(self.n_outputs_)
+    def samples_a_step(self, n):
+        """The size of a batch, where there are n samples."""
+        if self.batch_size == "auto":
+            return n if n < FULL_BATCH else AUTO_BATCH
+        return min(self.batch_size, n)
 
-    def _require_same_network(self):
-        """Raise ValueError where `layers` or `image_shape` were set anew since the network was made that is to be trained further."""
-        anew = "to train a new network call fit with warm_start=False"
-        shape = sample_shape(self.n_features_in_, self.image_shape)
-        if self.image_shape is not None and shape != self.image_shape_:
-            raise ValueError(f"image_shape is {shape}, the model was fitted to {self.image_shape_}; {anew}")
-        if isinstance(self.layers, str) and self._is_auto:
-            return
-        if self._network_layers() != self.network_.layers:
-            fitted = "auto" if self._is_auto else list(self.network_.layers)
-            raise ValueError(f"layers is {self.layers!r}, the model was fitted with {fitted!r}; {anew}")
-
-    def _start(self, rows, target, weights):
-        """A network without training, and nothing recorded."""
-        # Where a batch is all the data, double precision costs nothing, and a weight of 2 is a sample twice, to the last digits.
-        self._dtype = np.float64 if len(rows) < FULL_BATCH and not self._is_real_picture() else np.float32
-        self._measure(rows, weights)
-        self._measure_target(target, weights)
-        if not isinstance(self.layers, str):
-            hints.at_last_layer(self.layers, self.n_outputs_)
-        self._is_auto = isinstance(self.layers, str)
-        self.network_ = Sequential(self._network_layers(), self.image_shape_, random_state=self._rng, dtype=self._dtype)
-        self.n_layers_ = len(self.network_.layers) + 1
-        self._forget()
-
-    def _forget(self):
-        """Nothing is recorded yet, and the optimizer knows nothing."""
-        self.t_, self.n_iter_, self._state, self._lr = 0, 0, None, float(self.learning_rate_init)
-        self.loss_curve_, self.validation_loss_curve_, self.validation_scores_ = [], [], []
-        self.loss_, self.best_loss_, self.best_validation_score_ = np.inf, np.inf, None
-
-    def _run(self, rows, target, weights, held, incremental):
-        epochs = 1 if incremental else self._epochs()
-        images, target = self._images(rows), self._scaled_target(target)
-        auto = len(rows) if len(rows) < FULL_BATCH else 32
-        size = auto if self.batch_size == "auto" else min(self.batch_size, len(rows))
-        optimizer = self._optimizer(size * (1.0 if weights is None else float(weights.mean())))
-        pixels = self._shift()
-        shifts = Shifts(images, pixels) if pixels else None
-        if held is not None:
-            held = self._images(held[0]), held[1], held[2]
-        watch, mean = Watch(self), TailMean(self.network_.buffer)
-        averaged_from = epochs - max(1, epochs // 4) if self.average and not (incremental or self.early_stopping) else epochs
-        with progress(epochs, bool(self.verbose)) as report:
-            for epoch in range(epochs):
-                optimizer.lr = self._rate()
-                self._epoch(images if shifts is None else shifts.draw(self._rng), target, weights, size, optimizer)
-                if epoch >= averaged_from:
-                    mean.add()
-                if held is not None:
-                    self._validate(*held)
-                report(self._line(held is not None))
-                if watch.is_over():
-                    break
-        watch.restore()
-        mean.take()
-        self._output(images[:FULL_BATCH])
-        self._state = self.solver, optimizer.state(self.network_)
-
-    def _epoch(self, images, target, weights, batch_size, optimizer):
-        try:
-            history = train(
-                *(self.network_, images, target), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self._loss,
-                sample_weight=weights, shuffle=self.shuffle, random_state=self._rng, n_threads=self.n_threads,
-            )  # fmt: skip
-        except DivergenceError as error:
-            # Its only epoch is one of this fit's, and its rate has a name here.
-            text = (
-                str(error).replace("epoch 0", f"epoch {self.n_iter_}", 1).replace("the learning rate", "learning_rate_init", 1)
-            )
-            raise DivergenceError(text) from None
-        self.n_iter_ += 1
-        self.t_ += len(images)
-        self.loss_ = history.loss[0]
-        self.loss_curve_.append(self.loss_)
-
-    def _optimizer(self, batch_weight):
+    def optimizer(self, rate, batch_weight):
+        """SGD or Adam; the penalty is on the weights, divided by those of a batch's samples."""
         decay = {"weight_decay": float(self.alpha) / batch_weight, "decay_biases": False}
         if self.solver == "sgd":
             nesterov = bool(self.nesterovs_momentum and self.momentum > 0)
-            optimizer = SGD(self._lr, momentum=float(self.momentum), nesterov=nesterov, **decay)
-        else:
-            optimizer = Adam(self._lr, betas=(float(self.beta_1), float(self.beta_2)), eps=float(self.epsilon), **decay)
-        if self._state is not None and self._state[0] == self.solver:
-            optimizer.restore(self.network_, self._state[1])
-        return optimizer
+            return SGD(rate, momentum=float(self.momentum), nesterov=nesterov, **decay)
+        return Adam(rate, betas=(float(self.beta_1), float(self.beta_2)), eps=float(self.epsilon), **decay)
+
+
+@dataclass(eq=False)
+class State:
+    """Where training stands, beside the weights: what a further call goes on from. The estimator's attributes bear its names.
+
+    Attributes
+    ----------
+    rng : numpy.random.Generator
+    rate : float
+        The learning rate, but for "invscaling", whose rate follows from `t`.
+    optimizer : tuple, optional
+        The solver, and what its optimizer remembers.
+    n_iter, t : int
+        Epochs of the last fit, and samples seen.
+    loss, best_loss, best_validation_score : float
+        Of the last epoch, and the best; the others None with early stopping, and without validation.
+    loss_curve, validation_loss_curve, validation_scores : list of float
+        A number an epoch.
+    """
+
+    rng: np.random.Generator
+    rate: float
+    optimizer: tuple | None = None
+    n_iter: int = 0
+    t: int = 0
+    loss: float = np.inf
+    best_loss: float | None = np.inf
+    best_validation_score: float | None = None
+    loss_curve: list = field(default_factory=list)
+    validation_loss_curve: list = field(default_factory=list)
+    validation_scores: list = field(default_factory=list)
+
+
+def first_state(random_state, rate, before=None, incremental=False):
+    """-> the state in which a fit begins, going on from the one `before`, if there is one; the seed of what it holds out"""
+    if before is not None and incremental:
+        return deepcopy(before), None
+    numbers = check_random_state(random_state)
+    rng, split_seed = np.random.default_rng(numbers.randint(SEEDS)), numbers.randint(SEEDS)
+    state = State(rng, rate) if before is None else replace(deepcopy(before), rng=rng, rate=rate, n_iter=0)
+    return state, split_seed
+
+
+class Fitting:
+    """Trains `net` in place, from `inputs` to `target`, by `settings`, and moves `state` on."""
+
+    def __init__(self, net, inputs, target, settings, state):
+        self.net, self.inputs, self.target, self.settings, self.state = net, inputs, target, settings, state
+        self.tol = float(settings.tol)  # a float16 of a grid search would take losses down to its own precision
+        self.patience = Patience(settings.n_iter_no_change)
+        self.best, self.mean = BestWeights(net.buffer), MeanWeights(net.buffer)
+
+    def run(self, samples, held=None):
+        """Epochs on `samples`, each followed by a look at those held out, until there are enough. -> the state after them"""
+        settings, state = self.settings, self.state
+        (images, answers), shown = self._encoded(samples), None if held is None else self._encoded(held)
+        size = settings.samples_a_step(len(images))
+        optimizer = settings.optimizer(state.rate, size * (1.0 if samples.weights is None else float(samples.weights.mean())))
+        if state.optimizer is not None and state.optimizer[0] == settings.solver:
+            optimizer.restore(self.net, state.optimizer[1])
+        shifts = Shifts(images, settings.augment) if settings.augment else None
+        with progress(settings.max_iter, bool(settings.verbose)) as report:
+            for epoch in range(settings.max_iter):
+                optimizer.lr = self._rate()
+                self._epoch(shifts.draw(state.rng) if shifts else images, answers, samples.weights, size, optimizer)
+                if self._is_averaged(epoch):
+                    self.mean.add()
+                if held is not None:
+                    self._validate(held, *shown)
+                report(self._line(held is not None))
+                if self._is_over():
+                    break
+        self.best.take()
+        self.mean.take()
+        self._output(images[:FULL_BATCH])
+        state.optimizer = settings.solver, optimizer.state(self.net)
+        return state
+
+    def _encoded(self, samples):
+        """-> what the network sees, and what the loss compares with its output"""
+        return self.inputs.encode(samples.rows, self.net.dtype), self.target.for_loss(samples.target, self.net.dtype)
 
     def _rate(self):
-        is_falling = self.solver == "sgd" and self.learning_rate == "invscaling"
-        return float(self.learning_rate_init / np.sqrt(self.t_ + 1)) if is_falling else self._lr
+        settings = self.settings
+        is_falling = settings.solver == "sgd" and settings.learning_rate == "invscaling"
+        return float(settings.learning_rate_init / np.sqrt(self.state.t + 1)) if is_falling else self.state.rate
 
-    def _epochs(self):
-        return self.max_iter or auto_epochs(self.image_shape_, self._is_picture, self._loss == "mse")
+    def _epoch(self, images, answers, weights, batch_size, optimizer):
+        state, settings = self.state, self.settings
+        try:
+            history = train(
+                *(self.net, images, answers), epochs=1, batch_size=batch_size, optimizer=optimizer, loss=self.target.loss,
+                sample_weight=weights, shuffle=settings.shuffle, random_state=state.rng, n_threads=settings.n_threads,
+            )  # fmt: skip
+        except DivergenceError as error:
+            # Its only epoch is one of this fit's, and its rate has a name here.
+            text = str(error).replace("epoch 0", f"epoch {state.n_iter}", 1)
+            raise DivergenceError(text.replace("the learning rate", "learning_rate_init", 1)) from None
+        state.n_iter += 1
+        state.t += len(images)
+        state.loss = history.loss[0]
+        state.loss_curve.append(state.loss)
 
-    def _is_real_picture(self):
-        return is_real_picture(self.image_shape_, self._is_picture)
+    def _is_averaged(self, epoch):
+        last = self.settings.max_iter
+        return self.settings.average and not self.settings.early_stopping and epoch >= last - max(1, last // AVERAGED)
 
-    def _shift(self):
-        """Pixels of the shifts."""
-        if self.augment == "auto" and self._loss == "mse":
-            return 0  # where a thing is may be what is asked
-        if self.augment == "auto":
-            return (1 + (min(self.image_shape_[1:]) >= 16)) * self._is_real_picture()
-        pixels, (H, W) = int(self.augment or 0), self.image_shape_[1:]
-        if pixels > max(H, W):
-            raise ValueError(f"augment={pixels} shifts images of {H}x{W} pixels out of sight")
-        return pixels
-
-    def _validate(self, images, target, weights):
+    def _validate(self, held, images, answers):
         output = self._output(images)
-        forward = getattr(functional, f"{self._loss}_forward")
-        weights = None if weights is None or not weights.any() else weights
-        self.validation_loss_curve_.append(forward(output, self._scaled_target(target), sample_weight=weights)[0])
-        self.validation_scores_.append(float(self._score(output, target, weights)))
+        forward = getattr(functional, f"{self.target.loss}_forward")
+        weights = None if held.weights is None or not held.weights.any() else held.weights
+        self.state.validation_loss_curve.append(forward(output, answers, sample_weight=weights)[0])
+        self.state.validation_scores.append(float(self.target.score(output, held.target, weights)))
 
     def _output(self, images):
         """The network's output; DivergenceError where finite weights overflow in it."""
-        output = self.network_.predict(images, n_threads=self.n_threads)
+        output = self.net.predict(images, n_threads=self.settings.n_threads)
         if not np.isfinite(output).all():
             raise DivergenceError(
-                f"training diverged: the network's output is not finite after epoch {self.n_iter_ - 1}; "
-                f"lower learning_rate_init ({self.learning_rate_init:g}) or scale the data"
+                f"training diverged: the network's output is not finite after epoch {self.state.n_iter - 1}; "
+                f"lower learning_rate_init ({self.settings.learning_rate_init:g}) or scale the data"
             )
         return output
 
     def _line(self, is_validated):
-        line = f"loss {self.loss_:.4f}"
+        state = self.state
+        line = f"loss {state.loss:.4f}"
         if is_validated:
-            line += f"  validation loss {self.validation_loss_curve_[-1]:.4f}  score {self.validation_scores_[-1]:.4f}"
+            line += f"  validation loss {state.validation_loss_curve[-1]:.4f}  score {state.validation_scores[-1]:.4f}"
         return line
+
+    def _is_over(self):
+        """Whether training no longer improves; a learning rate that is "adaptive" falls first."""
+        settings = self.settings
+        if not self.patience.is_out(self._improved_score() if settings.early_stopping else self._improved_loss()):
+            return False
+        if settings.solver == "sgd" and settings.learning_rate == "adaptive" and self.state.rate > LOWEST_RATE:
+            self.state.rate /= FALL
+            return False
+        return True
+
+    def _improved_loss(self):
+        state = self.state
+        if state.validation_scores:
+            state.best_validation_score = max(state.validation_scores)
+        best = np.inf if state.best_loss is None else state.best_loss  # None: the fit before stopped early
+        state.best_loss = min(best, state.loss)
+        return not state.loss > best - self.tol
+
+    def _improved_score(self):
+        state, score = self.state, self.state.validation_scores[-1]
+        best = -np.inf if state.best_validation_score is None else state.best_validation_score
+        if score > best or not self.best.is_kept:
+            state.best_validation_score = max(score, best)
+            self.best.keep()
+        state.best_loss = None
+        return score > best + self.tol
+
+
+class Patience:
+    """Counts epochs without an improvement, up to so many."""
+
+    def __init__(self, epochs):
+        self.epochs, self.count = epochs, 0
+
+    def is_out(self, improved):
+        """Whether this epoch is one too many; counting then begins anew."""
+        self.count = 0 if improved else self.count + 1
+        if self.count <= self.epochs:
+            return False
+        self.count = 0
+        return True
+
+
+class BestWeights:
+    """A copy of the weights as they were when they were best."""
+
+    def __init__(self, buffer):
+        self.buffer, self.kept = buffer, None
+
+    @property
+    def is_kept(self):
+        return self.kept is not None
+
+    def keep(self):
+        """The weights are best as they are now."""
+        self.kept = self.buffer.copy()
+
+    def take(self):
+        """The best weights, where they were kept, become the weights."""
+        if self.is_kept:
+            self.buffer[...] = self.kept
+
+
+class MeanWeights:
+    """The mean of the weights after some epochs.
+
+    References
+    ----------
+    P. Izmailov and others, Averaging Weights Leads to Wider Optima and Better Generalization, UAI 2018.
+    """
+
+    def __init__(self, buffer):
+        self.buffer, self.sum, self.count = buffer, np.zeros(len(buffer)), 0
+
+    def add(self):
+        """Count the weights as they are now."""
+        self.sum += self.buffer
+        self.count += 1
+
+    def take(self):
+        """The mean, where any were counted, becomes the weights."""
+        if self.count:
+            self.buffer[...] = self.sum / self.count

@@ -8,11 +8,22 @@ import numpy as np
 from ..layers import Layer, Linear
 from ..network import Sequential
 from ..optim import SGD, Adam
-from .architecture import REAL_IMAGE
-from .pictures import look_like_pictures
+from .pictures import FEWEST_ROWS, REAL_IMAGE, look_like_pictures
 
-FILL_VALUE = 1e30
-"""What stands for a missing number is often the largest that a type holds; hardly anything measured is as large."""
+FILL_VALUE, MANY_TIMES = 1e30, 1e6
+"""What stands for a missing number is often the largest that a type holds: hardly anything measured is as large, or so many
+times the others."""
+
+CHANNELS, LOWEST_IMAGE = (1, 3, 4), 5
+"""How many channels pictures have, and the height and width from which an array (H, W, C) is surely not (C, H, W)."""
+
+ENOUGH_ROWS = 200
+"""Among which it shows that pixels vary together."""
+
+MANY_CLASSES, FEW_SAMPLES = 20, 4
+"""More classes than so many, with fewer samples of each, may be quantities."""
+
+ANEW = "to train a new network call fit with warm_start=False"
 
 
 def require_layers(layers):
@@ -48,7 +59,7 @@ def require_solver(solver):
 
 def require_channels_first(shape, n=None):
     """Raise ValueError if `shape` (C, H, W) is surely (H, W, C); of the images X (n, *shape), or of image_shape."""
-    if shape[2] not in (1, 3, 4) or min(shape[:2]) <= 4:
+    if shape[2] not in CHANNELS or min(shape[:2]) < LOWEST_IMAGE:
         return
     H, W, C = shape
     if n is not None:
@@ -65,24 +76,18 @@ def require_channels_first(shape, n=None):
 def at_colours(rows):
     """Warn where flat rows without an image_shape have three square planes of pixels that vary together as a picture's."""
     side = isqrt(rows.shape[1] // 3)
-    if 3 * side * side != rows.shape[1] or side < REAL_IMAGE or len(rows) < 20:
+    if 3 * side * side != rows.shape[1] or side < REAL_IMAGE or len(rows) < FEWEST_ROWS:
         return
-    some = rows[:: -(-len(rows) // 200)]
+    some = rows[:: -(-len(rows) // ENOUGH_ROWS)]
     planes, pixels = some.reshape(-1, 3, side, side), some.reshape(-1, side, side, 3).transpose(0, 3, 1, 2)
     is_planar = _roughness(planes) <= _roughness(pixels)
-    images = planes if is_planar else pixels
-    if not all(
-        look_like_pictures(np.ascontiguousarray(images[:, c]).reshape(len(some), -1), (1, side, side)) for c in range(3)
-    ):
+    colours = np.ascontiguousarray((planes if is_planar else pixels).swapaxes(0, 1)).reshape(3, len(some), -1)
+    if not all(look_like_pictures(colour, (1, side, side)) for colour in colours):
         return
-    fix = (
-        f"image_shape=(3, {side}, {side})"
-        if is_planar
-        else f"X.reshape(-1, {side}, {side}, 3).transpose(0, 3, 1, 2) in place of X"
-    )
-    warn(
-        f"the {rows.shape[1]} columns of X look like colour pictures of {side}x{side} pixels: pass {fix} to train convolutions"
-    )
+    interleaved = f"X.reshape(-1, {side}, {side}, 3).transpose(0, 3, 1, 2) in place of X"
+    fix = f"image_shape=(3, {side}, {side})" if is_planar else interleaved
+    size = f"{side}x{side} pixels"
+    warn(f"the {rows.shape[1]} columns of X look like colour pictures of {size}: pass {fix} to train convolutions")
 
 
 def _roughness(images):
@@ -102,7 +107,7 @@ def at_one_hot(y):
 def at_numbers(y, classes):
     """Warn of whole numbers that are rather quantities than classes: many different ones, few samples of each, with gaps."""
     count = len(classes)
-    if classes.dtype.kind not in "iuf" or count <= max(20, len(y) / 4):
+    if classes.dtype.kind not in "iuf" or count <= max(MANY_CLASSES, len(y) / FEW_SAMPLES):
         return
     has_gaps = float(classes[-1]) - float(classes[0]) >= count
     if has_gaps or count > len(y) / 2:
@@ -119,7 +124,7 @@ def at_fill_values(rows):
     """Warn of a cell beside which all others are nothing."""
     place = np.unravel_index(np.argmax(np.abs(rows)), rows.shape)
     largest = np.abs(rows[place])
-    if largest > FILL_VALUE and largest / 1e6 > np.median(np.abs(rows[rows != 0])):
+    if largest > FILL_VALUE and largest / MANY_TIMES > np.median(np.abs(rows[rows != 0])):
         warn(
             f"X has {rows[place]:g} in row {place[0]}, column {place[1]}, beside which other cells are nothing; "
             "if it stands for a missing value, replace it"

@@ -32,4 +32,9 @@ def progress(total, is_on=True, file=None):
             yield advance
     else:
         epochs = iter(range(1, total + 1))
-        yield lambda line: print(f"epoch {next(epochs)}/{total}  {line}", file=file, flush=True)
+
+        def write(line):
+            file.write(f"epoch {next(epochs)}/{total}  {line}\n")
+            file.flush()
+
+        yield write

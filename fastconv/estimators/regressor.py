@@ -1,18 +1,11 @@
 """The regressor."""
 
-import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import _check_sample_weight
 
-from ..files import ModelFileError
-from .base import ConvNet
-from .documentation import documented
-from .saving import expect, finite
+from . import target_numbers
+from .base import ConvNet, learnt
 
 
-@documented
 class ConvNetRegressor(RegressorMixin, ConvNet):
     """A convolutional network that predicts numbers from images, rows of pixels, or any other features.
 
@@ -20,11 +13,73 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
 
     Parameters
     ----------
-    {PARAMETERS}
+    layers : "auto" or list of layers
+        Without the last `Linear`, which is added (after a `Flatten` where one is missing). "auto" chooses a network for the
+        shape of a sample: convolutions for pictures of 6x6 pixels and more, a convolution and a hidden layer for small ones; a
+        hidden layer for tables. A table that happens to have a square number of columns is told from pictures by its
+        neighbours, which do not vary together both ways; fewer than 20 flat rows are a table.
+    image_shape : (H, W) or (C, H, W), optional
+        Of a flat row. Without it a square number of features is a square image of one channel, any other number one row.
+    solver : "adam" or "sgd"
+    learning_rate : "constant", "invscaling" or "adaptive"
+        Of "sgd", as in MLPRegressor. Constant; divided by the square root of the samples seen; or divided by five whenever
+        the loss (with early stopping: the validation score) has not improved for `n_iter_no_change` epochs.
+    learning_rate_init : float
+    batch_size : int or "auto"
+        Samples a step. "auto" is 32, and all of them where there are fewer than 64.
+    max_iter : int, optional
+        Epochs at most. Without it 40 for pictures, 200 for anything else and for pictures below 6x6.
+    alpha : float
+        L2 penalty on the weights, not the biases; divided by the number of samples in a batch.
+    momentum, nesterovs_momentum
+        Of "sgd".
+    beta_1, beta_2, epsilon
+        Of "adam".
+    early_stopping : bool
+        Stop when the score on held-out data has not improved by `tol` for `n_iter_no_change` epochs, and restore the best
+        weights.
+    validation_fraction : float
+        Share of the training data held out for early stopping, unless `fit` is given X_val and y_val.
+    n_iter_no_change : int
+        Epochs without an improvement of `tol` after which training ends.
+    tol : float
+    average : bool
+        The trained weights are the mean of those after each of the last quarter of `max_iter` epochs, which does what a falling
+        learning rate would; not with early stopping, nor in partial_fit.
+    augment : "auto", int or None
+        Pixels by which every training image is shifted at random, anew in each epoch. "auto" is none: position may
+        be what is asked.
+    shuffle : bool
+        A new order each epoch.
+    warm_start : bool
+        `fit` goes on from the last fit's weights.
+    random_state : None, int or RandomState
+        Decides first weights, order, shifts, dropout and the held-out data.
+    n_threads : int, optional
+        The results are the same bits for any number.
+    verbose : bool
+        A progress bar on a terminal, a line an epoch elsewhere, on stderr.
 
     Attributes
     ----------
-    {ATTRIBUTES}
+    network_ : Sequential
+        The trained network; it takes scaled images.
+    image_shape_ : (C, H, W)
+    mean_, scale_ : float or array (n_features,)
+        Of all pixels of the training data for pictures, of each column for a table: the network sees ``(X - mean_) / scale_``.
+    coefs_, intercepts_ : lists of arrays
+        Weights and biases, layer by layer, in PyTorch's layout.
+    loss_, best_loss_ : float
+        Of the last epoch, and the lowest; ``best_loss_`` is None with early stopping.
+    loss_curve_, validation_loss_curve_, validation_scores_ : lists of float
+        One number an epoch; the last two with early stopping or a validation set.
+    best_validation_score_ : float or None
+    n_iter_, n_layers_, n_outputs_, t_ : int
+        Epochs of the last fit, layers with the input, outputs, samples seen.
+    out_activation_ : str
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Where X was a DataFrame.
     y_mean_, y_scale_ : arrays (K,)
         Of the training targets: the network predicts ``(y - y_mean_) / y_scale_``, and its loss is in these units.
 
@@ -39,9 +94,10 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
     (50,)
     """
 
-    _y_checks = {"multi_output": True, "y_numeric": True}
-    _loss = "mse"
-    out_activation_ = "identity"
+    _targets = target_numbers
+
+    y_mean_ = learnt("_target.mean")
+    y_scale_ = learnt("_target.scale")
 
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
         """Train on X and y.
@@ -66,7 +122,7 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
         ValueError
             For parameters, shapes and weights that do not fit.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val))
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val))
 
     def partial_fit(self, X, y, sample_weight=None):
         """Train one epoch on X and y, going on from where the last call ended.
@@ -87,74 +143,18 @@ class ConvNetRegressor(RegressorMixin, ConvNet):
         ValueError
             Also with early_stopping=True, which needs all the data.
         """
-        return self._fit(X, y, sample_weight, (None, None), incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
         """The predicted numbers.
 
         X (n, C*H*W), (n, H, W) or (n, C, H, W) -> (n,) or (n, K), as y was
         """
-        y = self._unscaled(self._predicted(X))
-        return y[:, 0] if self._is_flat else y
+        output = self._output(X)
+        return self._target.decode(output)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         tags.target_tags.single_output = True
         return tags
-
-    def _encode(self, y, reset, classes):
-        """y as (n, K)."""
-        y = column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        if reset:
-            self._is_flat = y.ndim == 1
-        y = np.asarray(y, np.float64).reshape(len(y), -1)
-        if reset:
-            self.n_outputs_ = y.shape[1]
-        if y.shape[1] != self.n_outputs_:
-            raise ValueError(f"y has {y.shape[1]} outputs, expected {self.n_outputs_}")
-        return y
-
-    def _weights(self, sample_weight, rows, y):
-        if sample_weight is None:
-            return None
-        return _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-
-    def _measure_target(self, target, weights):
-        # Of numbers below 1, whose squares do not overflow; powers of two change no digit.
-        exponent = np.frexp(np.abs(target).max(axis=0))[1]
-        parts = np.ldexp(target, -exponent)
-        mean = np.average(parts, axis=0, weights=weights)
-        deviation = np.sqrt(np.average((parts - mean) ** 2, axis=0, weights=weights))
-        self.y_mean_, scale = np.ldexp(mean, exponent), np.ldexp(deviation, exponent)
-        # A constant's deviation is the rounding of its mean.
-        varies = (deviation > 10 * np.finfo(float).eps * abs(mean)) & (scale > np.finfo(float).tiny)
-        self.y_scale_ = np.where(varies, scale, 1.0)
-
-    def _describe_target(self):
-        return {"y_mean": self.y_mean_, "y_scale": self.y_scale_, "is_flat": self._is_flat}
-
-    def _restore_target(self, described):
-        self.y_mean_, self.y_scale_ = (np.array([finite(v) for v in described[name]]) for name in ("y_mean", "y_scale"))
-        if len(self.y_mean_) != len(self.y_scale_):
-            raise ModelFileError(f"{len(self.y_mean_)} means and {len(self.y_scale_)} scales of the target")
-        if not (self.y_scale_ > 0).all():
-            raise ModelFileError(f"a scale of the target of {self.y_scale_.min()}")
-        self._is_flat = expect(described["is_flat"], bool)
-        self.n_outputs_ = len(self.y_mean_)
-
-    def _scaled_target(self, target):
-        with np.errstate(over="ignore"):
-            scaled = self._standardised(target).astype(self._dtype)
-        if not np.isfinite(scaled).all():
-            raise ValueError(f"y has {np.abs(target).max():g}, too far from the numbers that the model is scaled to")
-        return scaled
-
-    def _standardised(self, target):
-        return (target / 2 - self.y_mean_ / 2) / (self.y_scale_ / 2)  # halves, for differences of the largest numbers
-
-    def _unscaled(self, output):
-        return output.astype(np.float64) * self.y_scale_ + self.y_mean_
-
-    def _score(self, output, target, weights):
-        return r2_score(self._standardised(target), output, sample_weight=weights)  # the same in any units

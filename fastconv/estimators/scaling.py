@@ -2,6 +2,9 @@
 
 import numpy as np
 
+ROUNDING, LAST_DIGITS = 10, 4
+"""Epsilons of a mean: a deviation up to the one is its rounding, a range up to twice the other the rounding of a constant."""
+
 
 def of_pixels(rows, weights):
     """Mean and deviation, two floats, of all pixels of `rows` (n, features); a row counts as often as its weight says."""
@@ -13,7 +16,7 @@ def of_pixels(rows, weights):
     squares = np.einsum("ij,ij->i", centred, centred, dtype=np.float64) / rows.shape[1]
     scale = np.sqrt(np.average(squares, weights=weights))
     # A constant's deviation is the rounding of its mean.
-    varies = scale > 10 * np.finfo(rows.dtype).eps * abs(mean)
+    varies = scale > ROUNDING * np.finfo(rows.dtype).eps * abs(mean)
     return float(np.ldexp(mean, exponent)), float(np.ldexp(scale, exponent)) if varies else 1.0
 
 
@@ -26,7 +29,7 @@ def of_columns(rows, weights):
     half = high / 2 - low / 2
     middle = low + half
     # A column that varies in its last digits only is a constant that was computed.
-    varies = (half > 4 * np.finfo(rows.dtype).eps * abs(middle)) & (half >= np.finfo(np.float64).tiny)
+    varies = (half > LAST_DIGITS * np.finfo(rows.dtype).eps * abs(middle)) & (half >= np.finfo(np.float64).tiny)
     parts = (rows - middle) / np.where(varies, half, 1)
     mean = np.average(parts, axis=0, weights=weights)
     deviation = np.sqrt(np.average(np.square(parts - mean), axis=0, weights=weights))

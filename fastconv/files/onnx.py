@@ -1,5 +1,6 @@
 """Networks and estimators as ONNX models, which compute in float32."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -25,31 +26,29 @@ def network_model(net):
     return graph.model([("X", ["N", *net.input_shape])], [("Y", "FLOAT", ["N", *net.output_shape])])
 
 
-def estimator_model(estimator):
-    """The ONNX model of a fitted estimator: "X" (N, features) -> "label" and "probabilities", or "variable"."""
-    graph, net = _Graph(), estimator.network_
-    scaled = _scaling(graph, estimator)
+def estimator_model(net, inputs, target):
+    """The ONNX model of a fitted estimator's parts: "X" (N, features) -> "label" and "probabilities", or "variable"."""
+    graph = _Graph()
+    scaled = _scaling(graph, inputs)
     images = graph.append("Reshape", [scaled, graph.constant("image_shape", np.array([-1, *net.input_shape]))])
     output = graph.append_network(net, images, "output")
-    results = (
-        _classification(graph, estimator, output) if hasattr(estimator, "classes_") else _regression(graph, estimator, output)
-    )
-    return graph.model([("X", ["N", estimator.n_features_in_])], results)
+    results = _classification(graph, target, output) if hasattr(target, "classes") else _regression(graph, target, output)
+    return graph.model([("X", ["N", prod(net.input_shape)])], results)
 
 
-def _scaling(graph, estimator):
+def _scaling(graph, inputs):
     """A table's columns are scaled in double precision, as the estimator does."""
-    is_table = np.ndim(estimator.mean_) > 0
+    is_table = np.ndim(inputs.mean) > 0
     dtype = np.float64 if is_table else np.float32
     X = graph.append("Cast", ["X"], to=graph.type("DOUBLE")) if is_table else "X"
-    centred = graph.append("Sub", [X, graph.constant("mean", dtype(estimator.mean_))])
-    scaled = graph.append("Div", [centred, graph.constant("scale", dtype(estimator.scale_))])
+    centred = graph.append("Sub", [X, graph.constant("mean", dtype(inputs.mean))])
+    scaled = graph.append("Div", [centred, graph.constant("scale", dtype(inputs.scale))])
     return graph.append("Cast", [scaled], to=graph.type("FLOAT")) if is_table else scaled
 
 
-def _classification(graph, estimator, logits):
-    K, classes = estimator.n_outputs_, estimator.classes_
-    if estimator.out_activation_ == "logistic":
+def _classification(graph, target, logits):
+    K, classes = target.n_outputs, target.classes
+    if target.activation == "logistic":
         graph.append("Sigmoid", [logits], "probabilities")
         above = graph.append("Greater", [logits, graph.constant("zero", np.float32(0))])
         graph.append("Cast", [above], "label", to=graph.type("INT64"))
@@ -66,10 +65,10 @@ def _classification(graph, estimator, logits):
     return [("label", kind, ["N"]), ("probabilities", "FLOAT", ["N", K])]
 
 
-def _regression(graph, estimator, output):
-    wide = graph.append("Mul", [output, graph.constant("y_scale", estimator.y_scale_.astype(np.float32))])
-    shape = [-1] if estimator._is_flat else [-1, estimator.n_outputs_]
-    moved = graph.append("Add", [wide, graph.constant("y_mean", estimator.y_mean_.astype(np.float32))])
+def _regression(graph, target, output):
+    wide = graph.append("Mul", [output, graph.constant("y_scale", target.scale.astype(np.float32))])
+    shape = [-1] if target.is_flat else [-1, target.n_outputs]
+    moved = graph.append("Add", [wide, graph.constant("y_mean", target.mean.astype(np.float32))])
     graph.append("Reshape", [moved, graph.constant("y_shape", np.array(shape))], "variable")
     return [("variable", "FLOAT", ["N", *shape[1:]])]
 
