@@ -143,7 +143,7 @@ def test_it_is_walked_by_keyboard_alone(open_page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("() => document.activeElement.dataset.at") == "5"
-    assert "0.out[0,0,1,1]" in page.inner_text(".account h2") and "0.out[0,0,1,1]" in page.inner_text(".spoken")
+    assert "0.out[0,0,1,1]" in page.inner_text(".ledger h2") and "0.out[0,0,1,1]" in page.inner_text(".spoken")
     lit = page.evaluate("() => Array.from(document.querySelectorAll('td.lit'), (td) => `${td.dataset.name} ${td.dataset.at}`)")
     assert set(lit) == {
         "0.weight 0",
@@ -156,12 +156,12 @@ def test_it_is_walked_by_keyboard_alone(open_page):
         "input 11",
         "input 12",
     }
-    page.focus(".account .source")
+    page.focus(".ledger .source")
     page.keyboard.press("Enter")  # to where the factor comes from
     assert page.evaluate("() => document.activeElement.dataset.name") == "0.weight"
 
 
-ACCOUNT = "() => document.querySelector('.account h2').textContent"
+ACCOUNT = "() => document.querySelector('.ledger h2').textContent"
 FOCUS = "() => [document.activeElement.tagName, document.activeElement.textContent, document.activeElement.getAttribute('aria-label')]"
 
 
@@ -176,10 +176,10 @@ def test_a_clicked_number_stays_and_a_pointed_one_is_shown_meanwhile(open_page):
     page.mouse.click(*at_centre(page, "0.out", 0))
     page.mouse.move(*at_centre(page, "0.out", 6), steps=4)
     assert "0.out[0,0,1,2]" in page.evaluate(ACCOUNT)
-    box = page.locator(".account").bounding_box()
-    page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the account
+    box = page.locator(".ledger").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the ledger
     assert "0.out[0,0,0,0]" in page.evaluate(ACCOUNT)
-    page.hover(".account .term >> nth=1")
+    page.hover(".ledger .term >> nth=1")
     assert set(page.evaluate("() => Array.from(document.querySelectorAll('td.met'), (td) => td.dataset.name)")) == {
         "0.weight",
         "input",
@@ -207,7 +207,7 @@ def test_focus_is_never_lost_and_steps_are_spoken(open_page):
     page.focus('td[data-name="d input"][data-at="6"]')
     page.focus('[data-reading="correlation"]')
     page.keyboard.press("Enter")
-    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text(".account")
+    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text(".ledger")
     page.focus('td[data-name="d 0.weight"]')
     page.keyboard.press("p")
     assert page.evaluate(FOCUS)[0] == "H2"
@@ -339,7 +339,7 @@ CUT = """() => {
     }
     if (plane.matches(".scrolls") !== plane.scrollWidth > plane.clientWidth) wrong.push("a line where nothing goes on, or none where it does");
   }
-  for (const part of ["account", "stage"]) {
+  for (const part of ["ledger", "stage"]) {
     const { scrollWidth, clientWidth } = document.querySelector(`.${part}`);
     if (scrollWidth > clientWidth) wrong.push(`${part} ${scrollWidth} > ${clientWidth}`);
   }
@@ -368,7 +368,7 @@ def test_no_number_is_cut_off_or_under_a_winners_dot(open_page, name, trace):
                 assert page.evaluate(CUT)["wrong"] == [], (width, step, share)
 
 
-def test_a_rotated_kernel_fits_into_the_account(open_page):
+def test_a_rotated_kernel_fits_into_the_ledger(open_page):
     rng = np.random.default_rng(0)
     net = Sequential([Conv2d(1, 5, padding=2), Flatten(), Linear(2)], (1, 6, 6), random_state=0, dtype="float64")
     page = open_page(explain.trace(net, rng.normal(size=(1, 1, 6, 6)), [1]))
@@ -377,7 +377,7 @@ def test_a_rotated_kernel_fits_into_the_account(open_page):
     assert page.locator(".rotated td").count() == 25
     for width in (1920, 1366, 1024, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.evaluate("() => document.querySelector('.account').classList.add('open')")  # as it is on a phone, once asked for
+        page.evaluate("() => document.querySelector('.ledger').classList.add('open')")  # as it is on a phone, once asked for
         page.evaluate(SCROLL, 0.3)
         assert page.evaluate(CUT)["wrong"] == [], width
 
@@ -408,11 +408,11 @@ def test_copied_numbers_have_all_their_digits_and_a_plain_minus(open_page):
     assert [float(number) for row in rows for number in row] == trace["input"].ravel()[1:14].tolist()
     page.evaluate(SELECT, [cell.format(3), 1, cell.format(3), 3])
     assert float(page.evaluate(COPY)) == trace["input"].ravel()[3]
-    page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.account')); }")
-    account = page.evaluate(COPY)
-    assert "−" not in account and all(repr(value) in account for value in trace["0.weight"][0].ravel().tolist())
-    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.account')); }")
-    assert "−" in page.inner_text(".account .equation") and "−" not in page.evaluate(COPY)
+    page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.ledger')); }")
+    ledger = page.evaluate(COPY)
+    assert "−" not in ledger and all(repr(value) in ledger for value in trace["0.weight"][0].ravel().tolist())
+    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.ledger')); }")
+    assert "−" in page.inner_text(".ledger .equation") and "−" not in page.evaluate(COPY)
     page.evaluate("() => { goTo(0); getSelection().removeAllRanges(); }")
     page.dblclick('td[data-name="input"][data-at="0"]')
     assert page.evaluate(COPY) is None  # what is typed is the browser's

@@ -1,0 +1,40 @@
+// ReLU: a gate that is open above zero.
+
+import { entryName } from "../trace/arrays.js";
+import { layers } from "../trace/registry.js";
+import { entry, gate } from "../trace/terms.js";
+import { escapeHtml } from "../view/html.js";
+import { numberHtml } from "../view/numbers.js";
+
+layers.ReLU = {
+  title: "ReLU",
+  names: { out: "ReLU's output", open: "open gates" },
+  forward: {
+    words: "What is above zero passes, everything else becomes zero. The gate's state is kept for the way back.",
+    code: "y = x * (x > 0)",
+  },
+  backward: {
+    words: "The gradient passes where the gate was open and stops where it was shut. At exactly zero it was shut.",
+    code: "dx = dy * (x > 0)",
+    needs: ["open"],
+  },
+  terms: {
+    *out({ x, open }, index) {
+      yield [entry(x, ...index), gate(entry(open, ...index))];
+    },
+    *dx({ dy, open }, index) {
+      yield [entry(dy, ...index), gate(entry(open, ...index))];
+    },
+  },
+  keeps: {
+    open: {
+      compute: ({ x, open }) => open.data.set(x.data.map((value) => (value > 0 ? 1 : 0))),
+      how: "1 where the input is above 0",
+    },
+  },
+  notes({ x, open }, { tensor, at }) {
+    if (tensor === open) return "";
+    const state = open.data[at] ? "open" : "shut";
+    return `<p class="look">The gate is ${state}: ${escapeHtml(entryName(x, at))} is ${numberHtml(x.data[at])}.</p>`;
+  },
+};

@@ -1,0 +1,96 @@
+// The trace as the browser holds it: every array by name, in the order of computation, what its entries are sums of, and how to
+// compute them again.
+
+import { indices, parseName, unravel } from "./arrays.js";
+import { layers, losses } from "./registry.js";
+import { constant, termValue } from "./terms.js";
+import "../operations/*.js"; // every file there, so that a new one is found (bundling.py)
+
+/** The data that Python embedded -> a trace. */
+export function makeTrace(data) {
+  const Numbers = data.dtype === "float32" ? Float32Array : Float64Array;
+  const trace = { layers: data.layers, loss: data.loss, editable: data.editable, constants: data.constants, arrays: {} };
+  for (const { name, shape, values, latex, equation } of data.arrays) {
+    trace.arrays[name] = { name, shape, data: Numbers.from(values, Number), latex, equation, ...parseName(name) };
+  }
+  trace.logits = trace.arrays[`${data.layers.length - 1}.out`];
+  trace.places = data.layers.map((_, index) => makePlace(trace, index));
+  return trace;
+}
+
+/** One layer, what the page knows of its operation, and the arrays around it under the names that its rules use. */
+function makePlace(trace, index) {
+  const layer = trace.layers[index];
+  const below = index ? `${index - 1}.out` : "input";
+  const [x, y, dx, dy] = [below, `${index}.out`, `d ${below}`, `d ${index}.out`].map((name) => trace.arrays[name]);
+  const own = Object.values(trace.arrays).filter((tensor) => tensor.layer === index && !tensor.gradient && tensor !== y);
+  const named = Object.fromEntries(own.map((tensor) => [tensor.own, tensor]));
+  return { trace, index, layer, operation: layers[layer.type], window: layer.window, x, y, dx, dy, ...named };
+}
+
+/** What the page knows of the trace's loss. */
+export const lossOf = (trace) => losses[trace.loss];
+
+const isOutput = ({ own }) => own === "out" || own === "input";
+
+/** The layer whose arrays the terms of `tensor` speak of; none for what the loss computes. */
+export function placeOf(trace, tensor) {
+  const { gradient, layer } = tensor;
+  return trace.places[gradient && isOutput(tensor) ? layer + 1 : layer];
+}
+
+/** reading -> rule. The first is the sum itself, a second the same sum read otherwise; a single one has no name. */
+export function readingsOf(trace, tensor) {
+  const rule = ruleOf(trace, tensor);
+  return typeof rule === "object" ? rule : rule ? { "": rule } : {};
+}
+
+function ruleOf(trace, tensor) {
+  const { name, gradient, own } = tensor;
+  if (name === "d loss") return () => [[constant(trace, "1")]];
+  const place = placeOf(trace, tensor);
+  if (!place) return lossOf(trace).terms[gradient ? "dy" : name];
+  if (gradient) return place.operation.terms[isOutput(tensor) ? "dx" : own];
+  return own === "out" ? place.operation.terms.out : undefined;
+}
+
+/** -> the terms of one entry, by the first reading or the one named */
+export function termsOf(trace, tensor, at, reading) {
+  const rules = readingsOf(trace, tensor);
+  const rule = rules[reading ?? Object.keys(rules)[0]];
+  return rule ? [...rule(placeOf(trace, tensor) ?? trace, unravel(tensor.shape, at))] : [];
+}
+
+// --- what is given, and what is computed anew ---
+
+export const isParameter = ({ gradient, own }) => !gradient && (own === "weight" || own === "bias");
+
+/** What a layer keeps for its backward pass, { compute, how }; undefined for any other array. */
+export const keptOf = (trace, tensor) => placeOf(trace, tensor)?.operation.keeps?.[tensor.own];
+
+/** Whether an array comes from outside of the sums: inputs, parameters, labels, what was drawn by lot. */
+export function isGiven(trace, tensor) {
+  const kept = keptOf(trace, tensor);
+  return isParameter(tensor) || ["input", lossOf(trace).given].includes(tensor.name) || Boolean(kept && !kept.compute);
+}
+
+/** Every number anew, each as the sum of its terms; what is given stays. */
+export function recompute(trace) {
+  for (const tensor of Object.values(trace.arrays)) {
+    if (isGiven(trace, tensor)) continue;
+    const kept = keptOf(trace, tensor);
+    if (kept) kept.compute(placeOf(trace, tensor));
+    else sumTerms(trace, tensor);
+  }
+}
+
+function sumTerms(trace, tensor) {
+  const [rule] = Object.values(readingsOf(trace, tensor));
+  const place = placeOf(trace, tensor) ?? trace;
+  let at = 0;
+  for (const index of indices(tensor.shape)) {
+    let sum = 0;
+    for (const sources of rule(place, index)) sum += termValue(sources);
+    tensor.data[at++] = sum;
+  }
+}
