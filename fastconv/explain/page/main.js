@@ -1,6 +1,6 @@
 // The page begins.
 
-import { nameOf, termValue } from "./trace/terms.js";
+import { nameOf, termValue } from "./basics/terms.js";
 import { readingsOf, recompute, termsOf } from "./trace/trace.js";
 import { cellFor } from "./view/grids.js";
 import { listen } from "./view/listening.js";

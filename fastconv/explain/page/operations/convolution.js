@@ -1,12 +1,12 @@
 // Convolution. A pixel's gradient is read in two ways: window by window, or as a correlation with the rotated kernel.
 
-import { divmod, indices, offset, unravel } from "../trace/arrays.js";
-import { layers } from "../trace/registry.js";
-import { constant, entry } from "../trace/terms.js";
-import { describe, tap } from "../trace/windows.js";
-import { numberHtml, sizesOf, widest } from "../view/numbers.js";
+import { divmod, indices, offset, unravel } from "../basics/arrays.js";
+import { numberHtml, sizesOf, widest } from "../basics/numbers.js";
+import { constant, entry } from "../basics/terms.js";
+import { OPERATIONS } from "./operation.js";
+import { describe, tap } from "./windows.js";
 
-layers.Conv2d = {
+OPERATIONS.Conv2d = {
   title: "Convolution",
   detail: ({ window, groups }) => describe(window) + (groups > 1 ? `, ${groups} groups` : ""),
   names: { out: "feature map", weight: "kernel", bias: "bias" },
@@ -26,7 +26,7 @@ layers.Conv2d = {
     code: "dw = dy · im2col(x)ᵀ,  db = dy.sum(),  dx = col2im(wᵀ · dy)",
     needs: ["x", "weight"],
   },
-  terms: {
+  rules: {
     *out(place, [n, f, i, j]) {
       const { weight, bias } = place;
       const [, channels, KH, KW] = weight.shape;

@@ -1,9 +1,9 @@
 // Dropout: the same mask and scale both ways; none where the trace was made without random numbers.
 
-import { layers } from "../trace/registry.js";
-import { constant, entry, gate } from "../trace/terms.js";
+import { constant, entry, gate } from "../basics/terms.js";
+import { elementwise, OPERATIONS } from "./operation.js";
 
-layers.Dropout = {
+OPERATIONS.Dropout = {
   title: "Dropout",
   detail: ({ p }) => `p = ${p}`,
   names: { out: "thinned units", kept: "kept units" },
@@ -16,18 +16,7 @@ layers.Dropout = {
     code: "dx = dy * kept / (1 - p)",
     needs: ["kept"],
   },
-  terms: {
-    *out(place, index) {
-      yield thinned(place, place.x, index);
-    },
-    *dx(place, index) {
-      yield thinned(place, place.dy, index);
-    },
-  },
-  keeps: { kept: {} },
+  rules: elementwise(({ trace, layer, kept }, index) =>
+    kept ? [gate(entry(kept, ...index)), constant(trace, layer.scale)] : []),
+  remembered: { kept: {} },
 };
-
-function thinned({ trace, layer, kept }, tensor, index) {
-  const whole = entry(tensor, ...index);
-  return kept ? [whole, gate(entry(kept, ...index)), constant(trace, layer.scale)] : [whole];
-}

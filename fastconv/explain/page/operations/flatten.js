@@ -1,10 +1,10 @@
 // Flatten: the same numbers at other places.
 
-import { offset, unravel } from "../trace/arrays.js";
-import { layers } from "../trace/registry.js";
-import { entry } from "../trace/terms.js";
+import { offset, unravel } from "../basics/arrays.js";
+import { entry } from "../basics/terms.js";
+import { OPERATIONS } from "./operation.js";
 
-layers.Flatten = {
+OPERATIONS.Flatten = {
   title: "Flatten",
   names: { out: "flat row" },
   forward: {
@@ -16,7 +16,7 @@ layers.Flatten = {
     code: "dx = dy.reshape(x.shape)",
     needs: [],
   },
-  terms: {
+  rules: {
     *out({ x }, [n, k]) {
       yield [entry(x, n, ...unravel(x.shape.slice(1), k))];
     },

@@ -1,9 +1,9 @@
 // The fully connected layer.
 
-import { layers } from "../trace/registry.js";
-import { entry } from "../trace/terms.js";
+import { entry } from "../basics/terms.js";
+import { OPERATIONS } from "./operation.js";
 
-layers.Linear = {
+OPERATIONS.Linear = {
   title: "Fully connected",
   names: { out: "hidden units", weight: "weights", bias: "bias" },
   forward: {
@@ -18,7 +18,7 @@ layers.Linear = {
     code: "dw = dyᵀ · x,  db = dy.sum(axis=0),  dx = dy · w",
     needs: ["x", "weight"],
   },
-  terms: {
+  rules: {
     *out({ weight, bias, x }, [n, k]) {
       for (let m = 0; m < weight.shape[1]; m++) yield [entry(weight, k, m), entry(x, n, m)];
       if (bias) yield [entry(bias, k)];

@@ -1,12 +1,12 @@
 // ReLU: a gate that is open above zero.
 
-import { entryName } from "../trace/arrays.js";
-import { layers } from "../trace/registry.js";
-import { entry, gate } from "../trace/terms.js";
-import { escapeHtml } from "../view/html.js";
-import { numberHtml } from "../view/numbers.js";
+import { entryName } from "../basics/arrays.js";
+import { escapeHtml } from "../basics/html.js";
+import { numberHtml } from "../basics/numbers.js";
+import { entry, gate } from "../basics/terms.js";
+import { elementwise, OPERATIONS } from "./operation.js";
 
-layers.ReLU = {
+OPERATIONS.ReLU = {
   title: "ReLU",
   names: { out: "ReLU's output", open: "open gates" },
   forward: {
@@ -18,15 +18,8 @@ layers.ReLU = {
     code: "dx = dy * (x > 0)",
     needs: ["open"],
   },
-  terms: {
-    *out({ x, open }, index) {
-      yield [entry(x, ...index), gate(entry(open, ...index))];
-    },
-    *dx({ dy, open }, index) {
-      yield [entry(dy, ...index), gate(entry(open, ...index))];
-    },
-  },
-  keeps: {
+  rules: elementwise(({ open }, index) => [gate(entry(open, ...index))]),
+  remembered: {
     open: {
       compute: ({ x, open }) => open.data.set(x.data.map((value) => (value > 0 ? 1 : 0))),
       how: "1 where the input is above 0",

@@ -21,7 +21,7 @@ export function makeSteps(trace) {
 
 function forwardStep(place) {
   const { x, y, weight, bias } = place;
-  return layerStep(place, "forward", [x, weight, bias], [...keptBy(place), y]);
+  return layerStep(place, "forward", [x, weight, bias], [...rememberedBy(place), y]);
 }
 
 function backwardStep(place) {
@@ -30,7 +30,7 @@ function backwardStep(place) {
   return layerStep(place, "backward", [dy, ...operation.backward.needs.map((name) => place[name])], [...gradients, dx]);
 }
 
-const keptBy = (place) => Object.keys(place.operation.keeps ?? {}).map((name) => place[name]);
+const rememberedBy = (place) => Object.keys(place.operation.remembered ?? {}).map((name) => place[name]);
 
 /** Arrays that a layer goes without, such as the bias, are undefined in `from` and `to`. */
 function layerStep(place, lane, from, to) {

@@ -1,10 +1,11 @@
 // The trace as the browser holds it: every array by name, in the order of computation, what its entries are sums of, and how to
 // compute them again.
 
-import { indices, parseName, unravel } from "./arrays.js";
-import { layers, losses } from "./registry.js";
-import { constant, termValue } from "./terms.js";
+import { indices, parseName, unravel } from "../basics/arrays.js";
+import { constant, termValue } from "../basics/terms.js";
 import "../operations/*.js"; // every file there, so that a new one is found (bundling.py)
+import { CRITERIA } from "../operations/loss.js";
+import { OPERATIONS } from "../operations/operation.js";
 
 /** The data that Python embedded -> a trace. */
 export function makeTrace(data) {
@@ -25,18 +26,18 @@ function makePlace(trace, index) {
   const [x, y, dx, dy] = [below, `${index}.out`, `d ${below}`, `d ${index}.out`].map((name) => trace.arrays[name]);
   const own = Object.values(trace.arrays).filter((tensor) => tensor.layer === index && !tensor.gradient && tensor !== y);
   const named = Object.fromEntries(own.map((tensor) => [tensor.own, tensor]));
-  return { trace, index, layer, operation: layers[layer.type], window: layer.window, x, y, dx, dy, ...named };
+  return { trace, index, layer, operation: OPERATIONS[layer.type], window: layer.window, x, y, dx, dy, ...named };
 }
 
 /** What the page knows of the trace's loss. */
-export const lossOf = (trace) => losses[trace.loss];
+export const lossOf = (trace) => CRITERIA[trace.loss];
 
-const isOutput = ({ own }) => own === "out" || own === "input";
+const isActivation = ({ own }) => own === "out" || own === "input";
 
 /** The layer whose arrays the terms of `tensor` speak of; none for what the loss computes. */
 export function placeOf(trace, tensor) {
   const { gradient, layer } = tensor;
-  return trace.places[gradient && isOutput(tensor) ? layer + 1 : layer];
+  return trace.places[gradient && isActivation(tensor) ? layer + 1 : layer];
 }
 
 /** reading -> rule. The first is the sum itself, a second the same sum read otherwise; a single one has no name. */
@@ -49,9 +50,9 @@ function ruleOf(trace, tensor) {
   const { name, gradient, own } = tensor;
   if (name === "d loss") return () => [[constant(trace, "1")]];
   const place = placeOf(trace, tensor);
-  if (!place) return lossOf(trace).terms[gradient ? "dy" : name];
-  if (gradient) return place.operation.terms[isOutput(tensor) ? "dx" : own];
-  return own === "out" ? place.operation.terms.out : undefined;
+  if (!place) return lossOf(trace).rules[gradient ? "dy" : name];
+  if (gradient) return place.operation.rules[isActivation(tensor) ? "dx" : own];
+  return own === "out" ? place.operation.rules.out : undefined;
 }
 
 /** -> the terms of one entry, by the first reading or the one named */
@@ -65,21 +66,22 @@ export function termsOf(trace, tensor, at, reading) {
 
 export const isParameter = ({ gradient, own }) => !gradient && (own === "weight" || own === "bias");
 
-/** What a layer keeps for its backward pass, { compute, how }; undefined for any other array. */
-export const keptOf = (trace, tensor) => placeOf(trace, tensor)?.operation.keeps?.[tensor.own];
+/** What the operation says of an array that it remembers for its backward pass; of any other one nothing. */
+export const rememberedOf = (trace, tensor) => placeOf(trace, tensor)?.operation.remembered?.[tensor.own];
 
 /** Whether an array comes from outside of the sums: inputs, parameters, labels, what was drawn by lot. */
 export function isGiven(trace, tensor) {
-  const kept = keptOf(trace, tensor);
-  return isParameter(tensor) || ["input", lossOf(trace).given].includes(tensor.name) || Boolean(kept && !kept.compute);
+  const remembered = rememberedOf(trace, tensor);
+  if (remembered) return !remembered.compute;
+  return isParameter(tensor) || tensor.name === "input" || tensor.name === lossOf(trace).given;
 }
 
 /** Every number anew, each as the sum of its terms; what is given stays. */
 export function recompute(trace) {
   for (const tensor of Object.values(trace.arrays)) {
     if (isGiven(trace, tensor)) continue;
-    const kept = keptOf(trace, tensor);
-    if (kept) kept.compute(placeOf(trace, tensor));
+    const remembered = rememberedOf(trace, tensor);
+    if (remembered) remembered.compute(placeOf(trace, tensor));
     else sumTerms(trace, tensor);
   }
 }

@@ -1,10 +1,10 @@
 // Arrays as grids of numbers.
 
-import { entryName, indices, offset } from "../trace/arrays.js";
+import { entryName, indices, offset } from "../basics/arrays.js";
+import { escapeHtml, mathHtml } from "../basics/html.js";
+import { numberHtml, show, sizesOf, widest } from "../basics/numbers.js";
 import { plainName } from "../trace/steps.js";
 import { isGiven, isParameter } from "../trace/trace.js";
-import { escapeHtml, mathHtml } from "./html.js";
-import { numberHtml, show, sizesOf, widest } from "./numbers.js";
 import { state, steps, trace } from "./page.js";
 
 const PLANES = 32; // so many planes of an array at first

@@ -1,13 +1,13 @@
 // The ledger of one number: the terms whose sum it is.
 
-import { entryName, unravel } from "../trace/arrays.js";
+import { entryName, unravel } from "../basics/arrays.js";
+import { escapeHtml, mathHtml } from "../basics/html.js";
+import { numberHtml, show } from "../basics/numbers.js";
+import { factorOf, nameOf, termValue } from "../basics/terms.js";
 import { plainName } from "../trace/steps.js";
-import { factorOf, nameOf, termValue } from "../trace/terms.js";
-import { isGiven, keptOf, placeOf, readingsOf, termsOf } from "../trace/trace.js";
+import { isGiven, placeOf, readingsOf, rememberedOf, termsOf } from "../trace/trace.js";
 import { hasSamplePlanes } from "./grids.js";
-import { escapeHtml, mathHtml } from "./html.js";
 import { lightUp } from "./lights.js";
-import { numberHtml, show } from "./numbers.js";
 import { find, markScrolling, redraw, say, state, trace } from "./page.js";
 
 const TERMS = 40; // so many terms of a sum at first
@@ -85,8 +85,8 @@ function sumHtml() {
 function whyNoTerms() {
   const { tensor } = state.ledger;
   if (isGiven(trace, tensor)) return "It is given, not computed.";
-  const kept = keptOf(trace, tensor);
-  return kept ? `It is read off: ${kept.how}.` : "No window looked here: it is 0.";
+  const remembered = rememberedOf(trace, tensor);
+  return remembered ? `It is read off: ${remembered.how}.` : "No window looked here: it is 0.";
 }
 
 function countOf(values) {

@@ -1,7 +1,7 @@
 // What the page holds: its element, its trace, its steps, and what is shown of them.
 
-import { recompute, isGiven, makeTrace } from "../trace/trace.js";
 import { makeSteps } from "../trace/steps.js";
+import { isGiven, makeTrace, recompute } from "../trace/trace.js";
 
 /** The element that all this is inside of: this script's, or, of a script moved elsewhere to run, the first not started. */
 export const root =

@@ -1,13 +1,13 @@
 // What is on stage, step by step.
 
-import { unravel } from "../trace/arrays.js";
-import { termsOf, keptOf } from "../trace/trace.js";
-import { termValue } from "../trace/terms.js";
+import { unravel } from "../basics/arrays.js";
+import { escapeHtml } from "../basics/html.js";
+import { numberHtml } from "../basics/numbers.js";
+import { termValue } from "../basics/terms.js";
+import { rememberedOf, termsOf } from "../trace/trace.js";
 import { cellFor, collectCells, hasSamples, tensorHtml, widestOf } from "./grids.js";
-import { escapeHtml } from "./html.js";
 import { present } from "./ledger.js";
 import { lightUp } from "./lights.js";
-import { numberHtml } from "./numbers.js";
 import { find, markScrolling, redraw, say, state, steps, trace } from "./page.js";
 
 /** Another step; what it makes is chosen, unless an `entry` is. */
@@ -84,7 +84,7 @@ const CHOICES = 25; // so many first entries are looked at
 export function firstChoice() {
   const { from, to } = steps[state.step];
   const made = to.length ? to : from;
-  const tensor = made.find((candidate) => !keptOf(trace, candidate)) ?? made[0];
+  const tensor = made.find((candidate) => !rememberedOf(trace, candidate)) ?? made[0];
   const first = hasSamples(tensor) ? state.sample * (tensor.data.length / tensor.shape[0]) : 0;
   const filled = (at) => termsOf(trace, tensor, at).filter((sources) => termValue(sources) !== 0).length;
   let best = { at: first, count: -1 };

@@ -1,13 +1,13 @@
 // Max pooling: a window's winner takes everything. Who was looked at is told beside the terms, and winners carry a dot.
 
-import { divmod, indices, offset, unravel } from "../trace/arrays.js";
-import { layers } from "../trace/registry.js";
-import { constant, entry, factorOf, gate, nameOf } from "../trace/terms.js";
-import { describe, looking, span } from "../trace/windows.js";
-import { escapeHtml } from "../view/html.js";
-import { numberHtml } from "../view/numbers.js";
+import { divmod, indices, offset, unravel } from "../basics/arrays.js";
+import { escapeHtml } from "../basics/html.js";
+import { numberHtml } from "../basics/numbers.js";
+import { constant, entry, factorOf, gate, nameOf } from "../basics/terms.js";
+import { OPERATIONS } from "./operation.js";
+import { describe, looking, span } from "./windows.js";
 
-layers.MaxPool2d = {
+OPERATIONS.MaxPool2d = {
   title: "Max pool",
   detail: ({ window }) => describe(window),
   names: { out: "pooled map", argmax: "winners" },
@@ -24,7 +24,7 @@ layers.MaxPool2d = {
     code: "dx[argmax] += dy",
     needs: ["x", "argmax"],
   },
-  terms: {
+  rules: {
     *out(place, [n, c, i, j]) {
       yield [entry(place.x, n, c, ...winnerOf(place, n, c, i, j))];
     },
@@ -35,7 +35,7 @@ layers.MaxPool2d = {
       }
     },
   },
-  keeps: { argmax: { compute: chooseWinners, how: "where the largest stands, row × width + column" } },
+  remembered: { argmax: { compute: chooseWinners, how: "where the largest stands, row × width + column" } },
   notes: (place, ledger) => looksOf(place, ledger).map(lookHtml).join(""),
   seen: (place, ledger) => looksOf(place, ledger).flatMap(({ seen }) => seen),
   total: (place, ledger) => (ledger.tensor.gradient ? "" : `the largest of ${looksOf(place, ledger)[0].seen.length}`),

@@ -1,7 +1,7 @@
 // Where the windows of convolutions and pools fall.
 
-import { indices } from "./arrays.js";
-import { constant, entry } from "./terms.js";
+import { indices } from "../basics/arrays.js";
+import { constant, entry } from "../basics/terms.js";
 
 /** The input's entry under tap (u, v) of the window at (i, j), or the padding. */
 export function tap({ trace, window, x }, n, c, i, j, u, v) {

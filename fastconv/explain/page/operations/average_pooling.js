@@ -1,13 +1,13 @@
 // Average pooling: equal shares, of the padding too.
 
-import { indices } from "../trace/arrays.js";
-import { layers } from "../trace/registry.js";
-import { constant, entry } from "../trace/terms.js";
-import { describe, looking, tap } from "../trace/windows.js";
+import { indices } from "../basics/arrays.js";
+import { constant, entry } from "../basics/terms.js";
+import { OPERATIONS } from "./operation.js";
+import { describe, looking, tap } from "./windows.js";
 
 const share = ({ trace, window }) => constant(trace, `1/${window.KH * window.KW}`);
 
-layers.AvgPool2d = {
+OPERATIONS.AvgPool2d = {
   title: "Average pool",
   detail: ({ window }) => describe(window),
   names: { out: "pooled map" },
@@ -20,7 +20,7 @@ layers.AvgPool2d = {
     code: "dx[window] += dy / window.size",
     needs: [],
   },
-  terms: {
+  rules: {
     *out(place, [n, c, i, j]) {
       const { KH, KW } = place.window;
       for (const [u, v] of indices([KH, KW])) yield [tap(place, n, c, i, j, u, v), share(place)];
