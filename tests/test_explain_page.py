@@ -303,6 +303,15 @@ def test_numbers_too_large_for_the_type_are_refused_and_shut_gates_stop_infinity
     assert page.evaluate("() => termsOf(trace, trace.arrays['d 1.out'], 3).map(termValue)") == [0]
 
 
+def test_a_nan_passes_gates_and_wins_windows_as_in_python(open_page):
+    net = Sequential([ReLU(), MaxPool2d((1, 2)), Flatten()], (1, 1, 6), dtype="float64")
+    trace = explain.trace(net, np.array([[[[np.nan, 1.0, -1.0, 0.0, 3.0, np.nan]]]]), [1])
+    page = open_page(trace)
+    page.evaluate("() => recompute(trace)")
+    for tensor, values in page.evaluate(VALUES).items():
+        np.testing.assert_array_equal(values, np.ravel(trace[tensor]), err_msg=tensor)
+
+
 def test_inside_another_page_it_does_not_scroll_that_and_takes_its_theme(open_page, tmp_path):
     page = open_page(explain.trace(*explain.integer_example()))
     (tmp_path / "outer.html").write_text(

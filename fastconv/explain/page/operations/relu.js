@@ -21,7 +21,7 @@ OPERATIONS.ReLU = {
   rules: elementwise(({ open }, index) => [gate(entry(open, ...index))]),
   remembered: {
     open: {
-      compute: ({ x, open }) => open.data.set(x.data.map((value) => (value > 0 ? 1 : 0))),
+      compute: ({ x, open }) => open.data.set(x.data.map((value) => (value <= 0 ? 0 : 1))), // a NaN passes
       how: "1 where the input is above 0",
     },
   },
