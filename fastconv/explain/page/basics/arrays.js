@@ -1,4 +1,4 @@
-// Places in arrays, which lie flat in row-major order, and their names.
+// Places in arrays, which lie flat in row-major order.
 
 /** Row-major position of an index. */
 export function offset({ shape }, index) {
@@ -29,18 +29,4 @@ export function* indices(shape) {
 export function divmod(a, b) {
   const quotient = Math.floor(a / b);
   return [quotient, a - quotient * b];
-}
-
-/** "d 4.weight" -> { gradient: true, layer: 4, own: "weight" }; the input counts as the output of layer -1. */
-export function parseName(name) {
-  const gradient = name.startsWith("d ");
-  const bare = gradient ? name.slice(2) : name;
-  const [number, own] = bare.split(".");
-  if (own) return { gradient, layer: Number(number), own };
-  return { gradient, layer: bare === "input" ? -1 : undefined, own: bare };
-}
-
-/** "0.out[1,0,2,3]" */
-export function entryName(tensor, at) {
-  return tensor.shape.length ? `${tensor.name}[${unravel(tensor.shape, at)}]` : tensor.name;
 }

@@ -1,13 +1,14 @@
 // A term is a list of sources, its value the product of their factors. Python's Ledger has the same terms, in the same
 // order, under the same names.
 
-import { entryName, offset } from "./arrays.js";
+import { offset } from "./arrays.js";
+import { entryName } from "./names.js";
 
 /** An entry of an array as a source. */
 export const entry = (tensor, ...index) => ({ tensor, at: offset(tensor, index) });
 
-/** A source through one of FUNCTIONS. */
-export const through = (wrap, source) => ({ ...source, wrap });
+/** A source to which one of FUNCTIONS is applied. */
+export const applied = (name, source) => ({ ...source, applied: name });
 
 /** One of the numbers that have a name: "1/N", "padding". */
 export const constant = (trace, name) => ({ constant: name, value: trace.constants[name] });
@@ -21,15 +22,15 @@ const FUNCTIONS = { exp: Math.exp, log: Math.log, log1p: Math.log1p, "1/": (x) =
 export function factorOf(source) {
   if (source.constant !== undefined) return source.value;
   const value = source.tensor.data[source.at];
-  return source.wrap ? FUNCTIONS[source.wrap](value) : value;
+  return source.applied ? FUNCTIONS[source.applied](value) : value;
 }
 
 /** "input[0,0,2,3]", "1/N", "log(sums[0])" */
 export function nameOf(source) {
   if (source.constant !== undefined) return source.constant;
   const name = entryName(source.tensor, source.at);
-  if (!source.wrap) return name;
-  return source.wrap === "1/" ? `1/${name}` : `${source.wrap}(${name})`;
+  if (!source.applied) return name;
+  return source.applied === "1/" ? `1/${name}` : `${source.applied}(${name})`;
 }
 
 const isShut = (source) => source.isGate && factorOf(source) === 0;

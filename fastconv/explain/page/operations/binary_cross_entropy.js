@@ -1,6 +1,6 @@
 // Binary cross-entropy with logits: each output a yes or no of its own.
 
-import { constant, entry, factorOf, through } from "../basics/terms.js";
+import { applied, constant, entry, factorOf } from "../basics/terms.js";
 import { CRITERIA, exponentials, mean, SOFTMAX_NAMES } from "./loss.js";
 
 CRITERIA.binary_cross_entropy_with_logits = {
@@ -42,12 +42,12 @@ CRITERIA.binary_cross_entropy_with_logits = {
       yield [entry(trace.arrays.exponentials, ...index)];
     },
     *probabilities({ arrays, logits }, index) {
-      const share = through("1/", entry(arrays.sums, ...index));
+      const share = applied("1/", entry(arrays.sums, ...index));
       yield isAbove0(entry(logits, ...index)) ? [share] : [entry(arrays.exponentials, ...index), share];
     },
     *losses(trace, index) {
       const logit = entry(trace.logits, ...index);
-      yield [through("log1p", entry(trace.arrays.exponentials, ...index))];
+      yield [applied("log1p", entry(trace.arrays.exponentials, ...index))];
       if (isAbove0(logit)) yield [logit];
       yield [constant(trace, "-1"), entry(trace.arrays.target, ...index), logit];
     },

@@ -1,6 +1,6 @@
 // Softmax cross-entropy of labels.
 
-import { constant, entry, through } from "../basics/terms.js";
+import { applied, constant, entry } from "../basics/terms.js";
 import { CRITERIA, exponentials, mean, SOFTMAX_NAMES } from "./loss.js";
 
 CRITERIA.cross_entropy = {
@@ -45,11 +45,11 @@ CRITERIA.cross_entropy = {
       for (let k = 0; k < arrays.exponentials.shape[1]; k++) yield [entry(arrays.exponentials, n, k)];
     },
     *probabilities({ arrays }, [n, k]) {
-      yield [entry(arrays.exponentials, n, k), through("1/", entry(arrays.sums, n))];
+      yield [entry(arrays.exponentials, n, k), applied("1/", entry(arrays.sums, n))];
     },
     *losses(trace, [n]) {
       const { sums, shifted, onehot } = trace.arrays;
-      yield [through("log", entry(sums, n))];
+      yield [applied("log", entry(sums, n))];
       yield [constant(trace, "-1"), entry(shifted, n, largestOf(onehot, n))];
     },
     loss: (trace) => mean(trace, trace.arrays.losses, "1/N"),

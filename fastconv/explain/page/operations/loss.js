@@ -1,6 +1,6 @@
 // What a loss says of itself, and what losses have in common.
 
-import { constant, entry, through } from "../basics/terms.js";
+import { applied, constant, entry } from "../basics/terms.js";
 
 /**
  * By the loss's name in Python; each file here adds its own. Rules are called with the trace and an index.
@@ -20,7 +20,7 @@ export const SOFTMAX_NAMES = {
 };
 
 export function* exponentials(trace, index) {
-  yield [through("exp", entry(trace.arrays.shifted, ...index))];
+  yield [applied("exp", entry(trace.arrays.shifted, ...index))];
 }
 
 export function* mean(trace, tensor, share) {

@@ -4,8 +4,8 @@ import { entry } from "../basics/terms.js";
 
 /**
  * By the name of the layer's class in Python; each file here adds its own. A rule gives the terms whose sum an entry is, and is
- * called with a place and an index; a place is a layer in its trace (`makePlace`), with the arrays around it: x, y, dx, dy, and
- * its own under their names.
+ * called with a place and an index; a place is a layer in its trace (`makePlace`), with the arrays around it: x, y, dx, dy, its
+ * own under their names, and the gradients of its parameters.
  *
  *     title       of its steps
  *     names       what its arrays are in a reader's words: out, its parameters, what it remembers

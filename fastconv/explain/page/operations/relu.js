@@ -1,7 +1,7 @@
 // ReLU: a gate that is open above zero.
 
-import { entryName } from "../basics/arrays.js";
 import { escapeHtml } from "../basics/html.js";
+import { entryName } from "../basics/names.js";
 import { numberHtml } from "../basics/numbers.js";
 import { entry, gate } from "../basics/terms.js";
 import { elementwise, OPERATIONS } from "./operation.js";

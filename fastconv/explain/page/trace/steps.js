@@ -1,4 +1,4 @@
-// The steps of the page: forward through the layers to the loss, and back; and what an array is in a reader's words.
+// The steps of the page: forward through the layers to the loss, and back.
 
 import { lossOf } from "./trace.js";
 
@@ -20,19 +20,18 @@ export function makeSteps(trace) {
 }
 
 function forwardStep(place) {
-  const { x, y, weight, bias } = place;
-  return layerStep(place, "forward", [x, weight, bias], [...rememberedBy(place), y]);
+  const own = (names) => names.map((name) => place[name]);
+  const { x, y, gradients, operation } = place;
+  return layerStep(place, "forward", [x, ...own(Object.keys(gradients))], [...own(Object.keys(operation.remembered ?? {})), y]);
 }
 
 function backwardStep(place) {
-  const { dx, dy, index, trace, operation } = place;
-  const gradients = ["weight", "bias"].map((name) => trace.arrays[`d ${index}.${name}`]);
-  return layerStep(place, "backward", [dy, ...operation.backward.needs.map((name) => place[name])], [...gradients, dx]);
+  const { dx, dy, gradients, operation } = place;
+  const needed = operation.backward.needs.map((name) => place[name]);
+  return layerStep(place, "backward", [dy, ...needed], [...Object.values(gradients), dx]);
 }
 
-const rememberedBy = (place) => Object.keys(place.operation.remembered ?? {}).map((name) => place[name]);
-
-/** Arrays that a layer goes without, such as the bias, are undefined in `from` and `to`. */
+/** What Dropout remembers is undefined where nothing was drawn. */
 function layerStep(place, lane, from, to) {
   const { layer, index, operation } = place;
   const { title, detail } = operation;
@@ -41,13 +40,4 @@ function layerStep(place, lane, from, to) {
     title, words, code, lane, column: index + 1, detail: detail ? detail(layer) : "", place,
     from: from.filter(Boolean), to: to.filter(Boolean),
   };
-}
-
-/** What an array is, in a reader's words. */
-export function plainName(trace, tensor) {
-  const { gradient, layer, own, name } = tensor;
-  if (gradient) return `gradient of the ${plainName(trace, trace.arrays[name.slice(2)])}`;
-  if (own === "input") return "image";
-  if (tensor === trace.logits) return lossOf(trace).logits;
-  return (trace.places[layer]?.operation ?? lossOf(trace)).names[own];
 }

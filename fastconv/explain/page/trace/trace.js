@@ -1,7 +1,8 @@
 // The trace as the browser holds it: every array by name, in the order of computation, what its entries are sums of, and how to
 // compute them again.
 
-import { indices, parseName, unravel } from "../basics/arrays.js";
+import { indices, unravel } from "../basics/arrays.js";
+import { gradientOf, output, parseName } from "../basics/names.js";
 import { constant, termValue } from "../basics/terms.js";
 import "../operations/*.js"; // every file there, so that a new one is found (bundling.py)
 import { CRITERIA } from "../operations/loss.js";
@@ -14,19 +15,22 @@ export function makeTrace(data) {
   for (const { name, shape, values, latex, equation } of data.arrays) {
     trace.arrays[name] = { name, shape, data: Numbers.from(values, Number), latex, equation, ...parseName(name) };
   }
-  trace.logits = trace.arrays[`${data.layers.length - 1}.out`];
+  trace.logits = trace.arrays[output(data.layers.length - 1)];
   trace.places = data.layers.map((_, index) => makePlace(trace, index));
   return trace;
 }
 
 /** One layer, what the page knows of its operation, and the arrays around it under the names that its rules use. */
 function makePlace(trace, index) {
-  const layer = trace.layers[index];
-  const below = index ? `${index - 1}.out` : "input";
-  const [x, y, dx, dy] = [below, `${index}.out`, `d ${below}`, `d ${index}.out`].map((name) => trace.arrays[name]);
-  const own = Object.values(trace.arrays).filter((tensor) => tensor.layer === index && !tensor.gradient && tensor !== y);
-  const named = Object.fromEntries(own.map((tensor) => [tensor.own, tensor]));
-  return { trace, index, layer, operation: OPERATIONS[layer.type], window: layer.window, x, y, dx, dy, ...named };
+  const { arrays } = trace;
+  const [x, y, layer] = [output(index - 1), output(index), trace.layers[index]];
+  const own = Object.values(arrays).filter((tensor) => tensor.layer === index && tensor.own !== "out");
+  const [named, gradients] = [false, true].map((gradient) =>
+    Object.fromEntries(own.filter((tensor) => tensor.gradient === gradient).map((tensor) => [tensor.own, tensor])));
+  return {
+    trace, index, layer, window: layer.window, operation: OPERATIONS[layer.type],
+    x: arrays[x], y: arrays[y], dx: arrays[gradientOf(x)], dy: arrays[gradientOf(y)], ...named, gradients,
+  };
 }
 
 /** What the page knows of the trace's loss. */

@@ -1,6 +1,6 @@
 // Changing numbers: pixels and parameters, after which everything is computed anew.
 
-import { entryName } from "../basics/arrays.js";
+import { entryName } from "../basics/names.js";
 import { recompute } from "../trace/trace.js";
 import { cellFor, isEditable } from "./grids.js";
 import { present } from "./ledger.js";

@@ -1,10 +1,11 @@
 // Arrays as grids of numbers.
 
-import { entryName, indices, offset } from "../basics/arrays.js";
+import { indices, offset } from "../basics/arrays.js";
 import { escapeHtml, mathHtml } from "../basics/html.js";
+import { entryName } from "../basics/names.js";
 import { numberHtml, show, sizesOf, widest } from "../basics/numbers.js";
-import { plainName } from "../trace/steps.js";
 import { isGiven, isParameter } from "../trace/trace.js";
+import { plainName } from "../trace/words.js";
 import { state, steps, trace } from "./page.js";
 
 const PLANES = 32; // so many planes of an array at first

@@ -1,11 +1,12 @@
 // The ledger of one number: the terms whose sum it is.
 
-import { entryName, unravel } from "../basics/arrays.js";
+import { unravel } from "../basics/arrays.js";
 import { escapeHtml, mathHtml } from "../basics/html.js";
+import { entryName } from "../basics/names.js";
 import { numberHtml, show } from "../basics/numbers.js";
 import { factorOf, nameOf, termValue } from "../basics/terms.js";
-import { plainName } from "../trace/steps.js";
 import { isGiven, placeOf, readingsOf, rememberedOf, termsOf } from "../trace/trace.js";
+import { plainName } from "../trace/words.js";
 import { hasSamplePlanes } from "./grids.js";
 import { lightUp } from "./lights.js";
 import { find, markScrolling, redraw, say, state, trace } from "./page.js";
@@ -20,7 +21,7 @@ export function present({ tensor, at }, speak = false) {
   const readings = Object.keys(readingsOf(trace, tensor));
   const reading = same && readings.includes(old.reading) ? old.reading : readings[0];
   const terms = termsOf(trace, tensor, at, reading);
-  state.ledger = { tensor, at, readings, reading, terms, ...(same && { all: old.all, zeros: old.zeros }) };
+  state.ledger = { tensor, at, readings, reading, terms, ...(same && { showsAll: old.showsAll, showsZeros: old.showsZeros }) };
   drawLedger();
   lightUp();
   if (!speak) return;
@@ -101,11 +102,11 @@ const isOfSample = ({ tensor, at }) =>
   !tensor || !hasSamplePlanes(tensor) || unravel(tensor.shape, at)[0] === state.sample;
 
 function termsHtml() {
-  const { terms, all, zeros } = state.ledger;
+  const { terms, showsAll, showsZeros } = state.ledger;
   const numbered = terms.map((sources, k) => [sources, k]);
   const filled = numbered.filter(([sources]) => termValue(sources) !== 0);
-  const listed = terms.length > FEW && !zeros ? filled : numbered;
-  const shown = all ? listed : listed.slice(0, TERMS);
+  const listed = terms.length > FEW && !showsZeros ? filled : numbered;
+  const shown = showsAll ? listed : listed.slice(0, TERMS);
   const [more, hidden] = [listed.length - shown.length, terms.length - listed.length];
   const buttons =
     (more ? `<button type="button" class="more" data-terms="all">${more} more terms</button>` : "") +
