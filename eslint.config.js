@@ -1,4 +1,4 @@
-// The page's scripts, in fastconv/explain/page. A formatter is not used: as in Python, a line ends at 128 columns.
+// The rules for the scripts of the explainer's page, in fastconv/explain/page.
 
 import js from "@eslint/js";
 

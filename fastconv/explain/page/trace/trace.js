@@ -68,7 +68,10 @@ export function termsOf(trace, tensor, at, reading) {
 
 // --- what is given, and what is computed anew ---
 
-export const isParameter = ({ gradient, own }) => !gradient && (own === "weight" || own === "bias");
+/** Whether an array is a parameter or the gradient of one. */
+export const isOfParameter = (trace, { layer, own }) => own in (trace.places[layer]?.gradients ?? {});
+
+export const isParameter = (trace, tensor) => !tensor.gradient && isOfParameter(trace, tensor);
 
 /** What the operation says of an array that it remembers for its backward pass; of any other one nothing. */
 export const rememberedOf = (trace, tensor) => placeOf(trace, tensor)?.operation.remembered?.[tensor.own];
@@ -77,7 +80,7 @@ export const rememberedOf = (trace, tensor) => placeOf(trace, tensor)?.operation
 export function isGiven(trace, tensor) {
   const remembered = rememberedOf(trace, tensor);
   if (remembered) return !remembered.compute;
-  return isParameter(tensor) || tensor.name === "input" || tensor.name === lossOf(trace).given;
+  return isParameter(trace, tensor) || tensor.name === "input" || tensor.name === lossOf(trace).given;
 }
 
 /** Every number anew, each as the sum of its terms; what is given stays. */

@@ -4,22 +4,21 @@ import { indices, offset } from "../basics/arrays.js";
 import { escapeHtml, mathHtml } from "../basics/html.js";
 import { entryName } from "../basics/names.js";
 import { numberHtml, show, sizesOf, widest } from "../basics/numbers.js";
-import { isGiven, isParameter } from "../trace/trace.js";
+import { isGiven, isOfParameter, isParameter } from "../trace/trace.js";
 import { plainName } from "../trace/words.js";
 import { state, steps, trace } from "./page.js";
 
 const PLANES = 32; // so many planes of an array at first
 
-const isPerSample = (tensor) => tensor.own !== "weight" && tensor.own !== "bias";
-
 /** Whether an array is shown one sample at a time. */
-export const hasSamplePlanes = (tensor) => isPerSample(tensor) && tensor.shape.length === 4;
-const hasSampleRows = (tensor) => isPerSample(tensor) && tensor.shape.length === 2;
+export const hasSamplePlanes = (tensor) => tensor.shape.length === 4 && !isOfParameter(trace, tensor);
+
+const hasSampleRows = (tensor) => tensor.shape.length === 2 && !isOfParameter(trace, tensor);
 
 /** Whether an array's first index is the sample's. */
 export const hasSamples = (tensor) => hasSamplePlanes(tensor) || hasSampleRows(tensor);
 
-export const isEditable = (tensor) => trace.editable && (tensor.name === "input" || isParameter(tensor));
+export const isEditable = (tensor) => trace.editable && (tensor.name === "input" || isParameter(trace, tensor));
 
 // --- where things stand ---
 
