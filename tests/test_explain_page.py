@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, explain, tiny_net
+from fastconv.explain import webpage
+from fastconv.layers import Layer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -168,6 +170,44 @@ def test_terms_are_pythons(open_page, network, trace, used):
                 np.testing.assert_allclose([value for _, value in ours], values, rtol=1e-15, err_msg=entry)
                 seen.update(source for names, _ in ours for source in names)
     assert used <= seen
+
+
+class Double(Layer):
+    """One that the page has no file for."""
+
+    def forward(self, ops, x, params, rng):
+        return 2 * x, None
+
+    def backward(self, ops, dy, cache, need_dx):
+        return 2 * dy, ()
+
+
+DOUBLE = """
+import { constant } from "../basics/terms.js";
+import { elementwise, OPERATIONS } from "./operation.js";
+
+OPERATIONS.Double = {
+  title: "Doubling",
+  names: { out: "doubled numbers" },
+  forward: { words: "Everything twice.", code: "y = 2 * x" },
+  backward: { words: "The gradient twice.", code: "dx = 2 * dy", needs: [] },
+  rules: elementwise(({ trace }) => [constant(trace, "2")]),
+};
+"""
+
+
+def test_a_new_layer_needs_one_file(open_page, tmp_path, monkeypatch):
+    shutil.copytree(webpage._PAGE, tmp_path / "page")
+    (tmp_path / "page" / "operations" / "doubling.js").write_text(DOUBLE)
+    monkeypatch.setattr(webpage, "_PAGE", tmp_path / "page")
+    net = Sequential([Conv2d(2, (1, 2)), Double(), Flatten(), Linear(2)], (1, 2, 3), random_state=0, dtype="float64")
+    trace = explain.trace(net, np.ones((1, 1, 2, 3)), [1])
+    trace.constants["2"] = 2.0
+    page = open_page(trace)
+    assert page.evaluate(SUMS)["gap"] < 1e-9
+    page.click('.steps .backward button:has-text("Doubling")')
+    assert "d 1.out[0,0,0," in page.inner_text(".ledger .term")
+    assert page.inner_text(".side.to h3") == "gradient of the feature map d 0.out (1 × 2 × 2 × 2)"
 
 
 @pytest.mark.parametrize("entry, value", [("input[0,0,2,3]", 2.5), ("0.weight[0,0,1,0]", -1.75)])
