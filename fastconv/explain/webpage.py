@@ -10,13 +10,13 @@ from string import Template
 from .. import __version__
 from ..files.writing import write_whole
 from ..layers import Dropout
+from .bundling import bundle
 from .equations import dropout_scale
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
 
-SCRIPTS = ("math.js", "terms.js", "trace.js", "steps.js", "grids.js", "account.js", "view.js", "copy.js", "input.js")
-"""Equations; the terms of a sum; arrays, computed anew; steps; arrays as grids; a number's account; the stage; copying; pointer and keys."""
+_PAGE = resources.files(__package__) / "page"
 
 
 def write_page(trace, path):
@@ -25,8 +25,8 @@ def write_page(trace, path):
     cells = sum(trace[name].size for name in shown)
     if cells > LARGEST:
         raise ValueError(
-            f"the page would hold {cells:,} numbers, at most {LARGEST:,} can be read; trace fewer samples or a smaller network, "
-            "or ask trace.why for single entries"
+            f"the page would hold {cells:,} numbers, at most {LARGEST:,} can be read; trace fewer samples or a smaller "
+            "network, or ask trace.why for single entries"
         )
     data = {
         "dtype": trace["input"].dtype.name,
@@ -42,7 +42,7 @@ def write_page(trace, path):
         title=f"Backpropagation: {escape(network)}",
         network=escape(f"{' × '.join(map(str, trace['input'].shape[1:]))} → {network}"),
         style=_read("style.css"),
-        script="\n".join(_read(name) for name in SCRIPTS),
+        script=bundle(dict(_scripts(_PAGE))),
         # A "</script>" in the data would end it.
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
@@ -50,7 +50,16 @@ def write_page(trace, path):
 
 
 def _read(name):
-    return resources.files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+    return (_PAGE / name).read_text(encoding="utf-8")
+
+
+def _scripts(folder, path=""):
+    """The path and the text of every script in a folder and those below."""
+    for item in sorted(folder.iterdir(), key=lambda item: item.name):
+        if item.is_dir():
+            yield from _scripts(item, f"{path}{item.name}/")
+        elif item.name.endswith(".js"):
+            yield path + item.name, _read(path + item.name)
 
 
 def _layer(layer, shape):

@@ -1,9 +1,12 @@
-// The little LaTeX that equations are written in, as HTML that wraps on a narrow screen.
+// Text as HTML: plain, and the little LaTeX that equations are written in, as HTML that wraps on a narrow screen.
 
-const SYMBOLS = { partial: "∂", sum: "<span class='big'>∑</span>", max: "max", exp: "exp", log: "log", epsilon: "<i>ε</i>", ",": " · ", " ": " " };
+const SYMBOLS = {
+  partial: "∂", epsilon: "<i>ε</i>", sum: "<span class='big'>∑</span>", max: "max", exp: "exp", log: "log",
+  ",": " · ", " ": " ",
+};
 
 /** LaTeX -> HTML */
-function mathHtml(latex) {
+export function mathHtml(latex) {
   const tokens = latex.match(/\\(?:text|mathrm)\{[^}]*\}|\\[a-z]+|\\[, ]|[_^]\{|[{}]|[^\\_^{}]+/g) ?? [];
   let html = "";
   const closing = [];
@@ -13,18 +16,19 @@ function mathHtml(latex) {
       html += `<${tag}>`;
       closing.push(tag);
     } else if (token === "}") html += `</${closing.pop()}>`;
-    else html += word(token);
+    else html += wordHtml(token);
   }
   return html;
 }
 
-function word(token) {
+function wordHtml(token) {
   const upright = token.match(/^\\(?:text|mathrm)\{(.*)\}$/);
   if (upright) return escapeHtml(upright[1]);
   if (token.startsWith("\\")) return SYMBOLS[token.slice(1)] ?? "";
-  return escapeHtml(token).replace(/(&[a-z]+;)|[a-zA-Z]/g, (letter, entity) => entity ?? `<i>${letter}</i>`).replaceAll("-", "−");
+  const letters = /(&[a-z]+;)|[a-zA-Z]/g; // but no entity's
+  return escapeHtml(token).replace(letters, (letter, entity) => entity ?? `<i>${letter}</i>`).replaceAll("-", "−");
 }
 
-function escapeHtml(text) {
+export function escapeHtml(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 }

@@ -1,12 +1,17 @@
 // Copying: a number is copied whole, with all its digits and a minus that programs read, however it is rounded on the page.
 
-function copy(event) {
+import { root } from "./page.js";
+
+export function copy(event) {
   const focused = document.activeElement;
   if (event.defaultPrevented || focused.closest("input, textarea")) return;
   const selection = getSelection();
-  const ranges = Array.from({ length: selection.rangeCount }, (_, k) => selection.getRangeAt(k)).filter((range) => !range.collapsed);
-  if (ranges.some((range) => range.intersectsNode(root))) give(event, ranges.map(textOf).join("\n"));
-  else if (!ranges.length && root.contains(focused) && focused.matches("td, .source")) give(event, focused.querySelector(".number").value);
+  const ranges = Array.from({ length: selection.rangeCount }, (_, k) => selection.getRangeAt(k));
+  const selected = ranges.filter((range) => !range.collapsed);
+  if (selected.some((range) => range.intersectsNode(root))) give(event, selected.map(textOf).join("\n"));
+  else if (!selected.length && root.contains(focused) && focused.matches("td, .source")) {
+    give(event, focused.querySelector(".number").value);
+  }
 }
 
 function give(event, text) {
