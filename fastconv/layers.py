@@ -2,6 +2,9 @@
 
 They hold no numbers and know no backend: `forward` and `backward` take the module of operations (`fastconv.functional` or
 `fastconv.reference`) as their first argument. Shapes here are those of one sample, without the batch.
+
+Every layer refuses alike: ``ValueError`` for a number outside its range, or none, and ``TypeError`` where more than the sizes go
+without a name, or the number of inputs is given, as PyTorch wants it: it is inferred.
 """
 
 from dataclasses import dataclass, field, fields
@@ -101,13 +104,6 @@ class Conv2d(Layer):
     bias : bool
         Whether each filter adds a number of its own.
 
-    Raises
-    ------
-    ValueError
-        If a number is outside its range, `groups` does not divide `out_channels`, or `bias` is no bool.
-    TypeError
-        If more than the sizes go without a name, as the input channels of PyTorch's Conv2d would.
-
     Examples
     --------
     >>> Conv2d(8, 3, padding="same").output_shape((1, 28, 28))
@@ -202,13 +198,6 @@ class MaxPool2d(_Pool):
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         At most half the window.
 
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    TypeError
-        If `padding` goes without its name.
-
     Examples
     --------
     >>> MaxPool2d(2).output_shape((8, 7, 7))
@@ -243,13 +232,6 @@ class AvgPool2d(_Pool):
         In pixels; a stride below the window makes windows overlap.
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         Zeros that count in the mean, at most half the window.
-
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    TypeError
-        If `padding` goes without its name.
 
     Examples
     --------
@@ -321,11 +303,6 @@ class Dropout(Layer):
     p : float
         In [0, 1).
 
-    Raises
-    ------
-    ValueError
-        If `p` is no real number in its range.
-
     Examples
     --------
     >>> Dropout(0.5)
@@ -357,13 +334,6 @@ class Linear(Layer):
         Units, each with a weight for every input.
     bias : bool
         Whether each unit adds a number of its own.
-
-    Raises
-    ------
-    ValueError
-        If `out_features` is below 1, or `bias` is no bool.
-    TypeError
-        If `bias` goes without its name, or the number of inputs is given.
 
     Examples
     --------
