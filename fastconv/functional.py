@@ -5,8 +5,8 @@ columns, and two more backward; a convolution is the same products on patches. T
 `fastconv.reference` has the same operations as plain loops.
 
 Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``, and
-``<op>_backward(dy, cache)`` the gradients to its arrays, in their order. The cache is a small frozen object, and nothing is kept
-anywhere else, so two forwards before one backward are safe. float32 and float64 are computed in their own precision; other real
+``<op>_backward(dy, cache)`` the gradients to its arrays, in their order. The cache is a small frozen object, nothing is kept
+anywhere else: two forwards before one backward are safe. float32 and float64 are computed in their own precision; other real
 types are taken into the precision of the floats they meet, float32 if there are none.
 
 Bad arguments are refused alike by all, before anything is computed:
@@ -72,8 +72,8 @@ def im2col(x, kernel_size, stride=1, padding=0, dilation=1):
 
     x (N, C, H, W) -> cols (C*KH*KW, N*OH*OW)
 
-    ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` is the pixel under tap (u, v) of channel c when the window of sample n stands
-    at (i, j), zero in the padding.
+    ``cols[c*KH*KW + u*KW + v, n*OH*OW + i*OW + j]`` is the pixel under tap (u, v) of channel c when the window of sample n
+    stands at (i, j), zero in the padding.
 
     Parameters
     ----------
@@ -147,14 +147,10 @@ def _product(w, x, b=None, out=None):
 
 @_silent
 def _product_backward(dy, w, x, *, need_dx=True, out=None):
-    """dy (..., F, M) -> dx (..., K, M), dw (..., F, K), db (..., F)
-
-    A weight meets an entry of each column, so its gradient is a sum over the columns; that of b, which is added to each, too. dx may
-    be written over x.
-    """
-    dw = np.matmul(dy, x.mT)
-    db = dy.sum(axis=-1)
-    dx = np.matmul(w.mT, dy, out) if need_dx else None
+    """dy (..., F, M) -> dx (..., K, M), dw (..., F, K), db (..., F); `out`, for dx, may be x: it is read before."""
+    dw = np.matmul(dy, x.mT)  # a weight met one entry of each column: the sum over the columns
+    db = dy.sum(axis=-1)  # b was added to each column
+    dx = np.matmul(w.mT, dy, out) if need_dx else None  # an entry of x met one weight of each filter: the sum over the filters
     return dx, dw, db
 
 
@@ -162,7 +158,7 @@ def _product_backward(dy, w, x, *, need_dx=True, out=None):
 
 
 class LinearCache(NamedTuple):
-    """The x, w and has_bias that `linear_backward` needs. Nothing is copied: leave x and w alone until then."""
+    """x, w and has_bias of a pass. x and w are not copied: leave them alone until `linear_backward`."""
 
     x: np.ndarray  # (N, in)
     w: np.ndarray  # (out, in)
@@ -188,7 +184,7 @@ def linear_forward(x, w, b=None):
         require_shape(b, (len(w),), "b", f"for w {w.shape}")
     require_memory(len(x) * len(w) * x.itemsize, "y")
     y = np.empty((len(x), len(w)), x.dtype)
-    _product(w, x.T, b, out=y.T)
+    _product(w, x.T, b, out=y.T)  # samples are the rows of x and y, here they are columns
     return y, LinearCache(x, w, b is not None)
 
 
@@ -207,7 +203,7 @@ def linear_backward(dy, cache):
 
 
 class Conv2dCache(NamedTuple):
-    """The x, w, has_bias, window, groups and cols of a pass. x and w are not copied: leave them alone until `conv2d_backward`."""
+    """x, w, has_bias, window, groups and cols of a pass. x and w are not copied: leave them alone until `conv2d_backward`."""
 
     x: np.ndarray  # (N, C, H, W)
     w: np.ndarray  # (F, C/groups, KH, KW)
@@ -263,32 +259,31 @@ def conv2d_backward(dy, cache, *, need_dx=True):
 
     Without need_dx the work for dx is saved, which the first layer of a network does not need.
     """
-    x, w, has_bias, window, groups, _ = cache
+    x, w, has_bias, window, groups, kept = cache
     N, F, P = len(x), len(w), window.OH * window.OW
     dy = _gradient(dy, (N, F, window.OH, window.OW), x.dtype)
-    dx = zeros(x.shape, x.dtype, "dx") if need_dx else None
     weights = _grouped(w, groups)  # (G, F/G, C/G*KH*KW)
+    dx = zeros(x.shape, x.dtype, "dx") if need_dx else None
     dw, db = np.zeros(weights.shape, w.dtype), np.zeros(weights.shape[:2], w.dtype)
-    chunk = _chunk(x, window) if cache.cols is None else max(N, 1)
+    chunk = _chunk(x, window) if kept is None else max(N, 1)
     for start in range(0, N, chunk):
         part = slice(start, start + chunk)
-        cols = _patches(x[part], window) if cache.cols is None else cache.cols
         rows = np.empty((F, len(x[part]), P), dy.dtype)
         kernels.fold_batch(dy[part].reshape(-1, F, P), rows)
-        patches = _grouped(cols, groups)
-        # Patches that were built for this pass are spent after it: their gradient is written over them.
-        spent = patches if cache.cols is None else None
-        dcols, *found = _product_backward(_grouped(rows, groups), weights, patches, need_dx=need_dx, out=spent)
-        _add_up((dw, db), found)
+        cols = _grouped(_patches(x[part], window) if kept is None else kept, groups)  # (G, C/G*KH*KW, n*P)
+        # Patches that were built for this pass alone are spent: their gradient is written over them.
+        out = cols if kept is None else None
+        dcols, dw_part, db_part = _product_backward(_grouped(rows, groups), weights, cols, need_dx=need_dx, out=out)
+        _add(dw, dw_part)
+        _add(db, db_part)
         if need_dx:
-            kernels.col2im(dcols.reshape(cols.shape), tuple(window), dx[part])
+            kernels.col2im(dcols.reshape(-1, len(x[part]), window.OH, window.OW), tuple(window), dx[part])
     return dx, dw.reshape(w.shape), db.reshape(F) if has_bias else None
 
 
 @_silent
-def _add_up(sums, parts):
-    for total, part in zip(sums, parts):
-        total += part
+def _add(total, part):
+    total += part
 
 
 def _require_conv(x, w, b, groups):
@@ -341,7 +336,7 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     Parameters
     ----------
     kernel_size, stride, padding, dilation
-        In pixels, as for `im2col`; stride is `kernel_size` unless given, padding never wins and is at most half the dilated window.
+        In pixels, as for `im2col`; stride is `kernel_size` unless given, padding never wins: at most half the dilated window.
     ceil_mode : bool
         Keep a last window that hangs over the edge, as long as it starts inside the image or the padding before it.
 

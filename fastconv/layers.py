@@ -3,8 +3,8 @@
 They hold no numbers and know no backend: `forward` and `backward` take the module of operations (`fastconv.functional` or
 `fastconv.reference`) as their first argument. Shapes here are those of one sample, without the batch.
 
-Every layer refuses alike: ``ValueError`` for a number outside its range, or none, and ``TypeError`` where more than the sizes go
-without a name, or the number of inputs is given, as PyTorch wants it: it is inferred.
+Layers refuse alike: ``ValueError`` for what is no number, or outside its range, and ``TypeError`` where more than the sizes go
+without a name, or where the number of inputs is given, as PyTorch wants it: it is inferred.
 """
 
 from dataclasses import dataclass, field, fields
