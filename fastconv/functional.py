@@ -214,7 +214,7 @@ class Conv2dCache(NamedTuple):
 
 
 def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
-    """Slide F kernels over a batch of images: ``y[f] = w[f] . cols + b[f]`` with the patches of `im2col`.
+    """Slide F kernels over a batch of images: ``y[f] = w[f] @ cols + b[f]`` with the patches of `im2col`.
 
     x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or None -> y (N, F, OH, OW), cache
 
@@ -253,7 +253,7 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
 
 
 def conv2d_backward(dy, cache, *, need_dx=True):
-    """The gradients of a convolution: ``dw = dy . cols^T`` on the patches, ``dcols = w^T . dy``, and `col2im` makes dx of it.
+    """The gradients of a convolution: ``dw = dy @ cols.T`` on the patches, ``dcols = w.T @ dy``, and `col2im` makes dx of it.
 
     dy (N, F, OH, OW), cache -> dx (N, C, H, W) or None, dw (F, C/groups, KH, KW), db (F,) or None
 

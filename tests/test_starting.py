@@ -13,7 +13,7 @@ import pytest
 from numba import config
 
 import fastconv
-from fastconv.command import doctor
+from fastconv.command import _doctor as doctor
 from fastconv.support.jit import is_kept, is_warm, kernel
 
 PACKAGE = Path(fastconv.__file__).parent

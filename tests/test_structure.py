@@ -20,11 +20,11 @@ ORDER = [
 """The files and folders of the package as README's table lists them: each imports only what stands before it."""
 FIRST, LAST = "__init__", "__main__"
 ALLOWED = {
-    "numba": {"support", "engine", "command.doctor"},
+    "numba": {"support", "engine", "command._doctor"},
     "llvmlite": {"support", "engine"},
     "matplotlib": {"plots"},
     "onnx": {"files.onnx"},
-    "sklearn": {"data", "estimators", "plots", "command.main"},
+    "sklearn": {"data", "estimators", "plots", "command._train"},
 }
 """Who imports what not every installation has, or what takes long."""
 FILES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}

@@ -428,7 +428,7 @@ def test_warnings_are_one_line_each_and_none_twice(tmp_path, capsys, monkeypatch
             warnings.warn(text, UserWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr("fastconv.command.doctor.examine", examine)
+    monkeypatch.setattr("fastconv.command._doctor.examine", examine)
     assert run(capsys, "doctor") == (0, "", "fastconv: warning: two lines \\x1b[31m\nfastconv: warning: another\n")
 
 

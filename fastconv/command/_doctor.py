@@ -1,11 +1,25 @@
-"""What fastconv found on this machine, and compiling everything ahead."""
+"""`fastconv doctor`: what was found on this machine, and compiling everything ahead."""
 
 import platform
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .output import print_found
+
+ABOUT = "what was found on this machine"
 PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn")
+
+
+def add_options(command):
+    """To argparse's `command`."""
+    command.add_argument("--warm", action="store_true", help="compile everything ahead")
+
+
+def run(options):
+    """Print a line each."""
+    seconds = warm() if options.warm else None
+    print_found(examine() | ({"compiled in": f"{seconds:.1f} s"} if options.warm else {}), options.json)
 
 
 def examine():
