@@ -2,7 +2,6 @@
 
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .output import print_found
@@ -82,6 +81,8 @@ def warm():
 
 
 def _version(package):
+    from importlib.metadata import PackageNotFoundError, version  # here: every command would wait 25 ms for it
+
     try:
         return version(package)
     except PackageNotFoundError:
