@@ -11,8 +11,8 @@ from fastconv.engine.lanes import T
 from fastconv.engine.microkernel import multiply_add
 
 CHAINS, ROUNDS = 14, 200_000
-"""Sums that fit the 16 vector registers of SSE and AVX2 beside the factor: 16 of them were spilled, which halved the result. Eight
-hide the four cycles of a fused multiply-add on two units; a product and then a sum take longer and want all that fit."""
+"""Sums that fit the 16 vector registers of SSE and AVX2 beside the factor: 16 of them were spilled, which halved the result.
+Eight hide the four cycles of a fused multiply-add on two units; a product and then a sum take longer and want all that fit."""
 
 
 @intrinsic

@@ -1,7 +1,7 @@
 """The Numba kernels under fastconv.functional: patches, pools, and the batch moved in and out of a matrix.
 
 Each takes C-contiguous arrays and a window, writes its output argument in full (or adds to it where it says so), allocates
-nothing, and trusts that the window was checked against the arrays. A window is the fields of `geometry.Window` as a plain tuple.
+nothing, and trusts that the window was checked against the arrays. A window is `geometry.Window`'s fields as a plain tuple.
 
 Two habits make the loops fast. Arrays are read flat, because a slice in an inner loop counts references atomically; and inner
 indices are unsigned, because a signed one may count from the end and is not vectorised. Together they took im2col from 3.0 to
@@ -16,7 +16,7 @@ from .support.jit import kernel
 
 @kernel
 def _seen(shift, S, size, count):
-    """-> first, stop: the outputs first <= j < stop, of `count`, see the pixels j*S + shift of a row, the others see padding."""
+    """-> first, stop: of `count` outputs those first <= j < stop see the pixels j*S + shift of a row, the others padding."""
     first = min(max(-(shift // S), 0), count)
     return first, max(min((size - 1 - shift) // S + 1, count), first)
 

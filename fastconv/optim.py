@@ -232,7 +232,7 @@ class Adam(_Optimizer):
 
 
 def _doubt(optimizer, most):
-    """Warn of a learning rate with which nothing is learnt: Adam moves every number by about `lr` a step, and weights are below 1."""
+    """Warn of a rate with which nothing is learnt: Adam moves every number by about `lr` a step, and weights are below 1."""
     if optimizer.lr > most:
         name = type(optimizer).__name__
         warnings.warn(

@@ -98,7 +98,8 @@ def train(
     TypeError
         For arrays that are not real numbers, or labels that are not integers.
     DivergenceError
-        When the loss, the parameters or the optimizer's state stop being finite; network and optimizer are then as before that step.
+        When the loss, the parameters or the optimizer's state stop being finite; network and optimizer are then as before that
+        step.
 
     Examples
     --------
@@ -303,7 +304,7 @@ def _samples(net, X, y, loss, X_name, y_name):
 
 
 def _finite(x, dtype, name):
-    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, so whoever writes into it changes numbers only."""
+    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, who writes into it changes numbers only."""
     require_finite(x, name)
     x = within(x, dtype, name)
     largest = max(-float(x.min()), float(x.max())) if x.size else 0

@@ -126,7 +126,8 @@ def test_bad_files_are_one_line(tmp_path, capsys, table):
 @pytest.mark.parametrize(
     "arguments",
     [["fit"], ["train"], *(["train", "digits", *wrong.split()] for wrong in (
-        "--epochs 0", "--epochs x", "--image-shape a", "--image-shape 8", "--lr nan", "--lr -1", "--test-size 0", "--seed -1"))],
+        "--epochs 0", "--epochs x", "--image-shape a", "--image-shape 8",
+        "--lr nan", "--lr -1", "--test-size 0", "--seed -1"))],
 )  # fmt: skip
 def test_wrong_usage_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""The package starts wherever Python finds it: optimised, in a zip, without its sources, without a home, and beside caches that others can write."""
+"""The package starts wherever Python finds it: optimised, zipped, without sources or a home, beside caches others can write."""
 
 import compileall
 import hashlib

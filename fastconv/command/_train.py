@@ -90,7 +90,7 @@ def _save(model, names, path):
 
 
 def _require_describable(path, X, names):
-    """Before training, too: a model file's header, which is limited, holds the names of a table's columns, their means and scales."""
+    """Before training, too: a model file's header, which is limited, holds a table's names, means and scales."""
     from ..files import LONGEST_HEADER
 
     columns = X[0].size

@@ -1,7 +1,8 @@
 """Model files: .safetensors with PyTorch's names, plus one metadata key that describes and checks everything.
 
-A safetensors file is a header length (8 bytes), a JSON header, and the tensors. Its metadata key "fastconv" holds canonical JSON:
-the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one of the header, taken with its own field blank.
+A safetensors file is a header length (8 bytes), a JSON header, and the tensors. Its metadata key "fastconv" holds canonical
+JSON: the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one
+of the header, taken with its own field blank.
 """
 
 import errno
@@ -53,7 +54,8 @@ class Stored(NamedTuple):
 def save_model(net, path, estimator=None):
     """Write `net` to `path`, whole or not at all; `estimator` is JSON that describes what surrounds it.
 
-    The numbers are copied once and then described and written: those of a network in training may lie between two steps, the file is whole.
+    The numbers are copied once and then described and written: those of a network in training may lie between two steps, the
+    file is whole.
     """
     flat = net.buffer.astype(net.dtype.newbyteorder("<"))
     if len(net.layers) > _MOST_LAYERS:
@@ -114,9 +116,8 @@ def _read(file, size):
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
-        raise ModelFileError(
-            f"not a model file: {size} bytes with a header of {length}, which must lie in the file and have at most {LONGEST_HEADER:,}"
-        )
+        where = f"which must lie in the file and have at most {LONGEST_HEADER:,}"
+        raise ModelFileError(f"not a model file: {size} bytes with a header of {length}, {where}")
     data = start + file.read(length)
     table = _json(data[8:])
     if "fastconv" not in table.get("__metadata__", {}):
@@ -157,7 +158,7 @@ def _described(about):
 
 
 def _checked_table(table, shapes, dtype):
-    """-> name -> its first byte: just the tensors that the layers need, each of its shape, one after the other without a gap."""
+    """-> name -> its first byte: just the tensors that the layers need, each of its shape, one after the other, no gaps."""
     if table.keys() != shapes.keys():
         raise ModelFileError(f"tensors {sorted(table)}, the layers have {sorted(shapes)}")
     found = {name: _checked_place(name, entry, shapes[name], dtype) for name, entry in table.items()}

@@ -22,7 +22,7 @@ DAMAGED = (ValueError, TypeError, AttributeError, EOFError, OSError, RuntimeErro
 
 
 def read_npz(source, target, with_target, to_test=False):
-    """X and y, or x_train and y_train; with `to_test` x_test and y_test, or None where there are none. -> X (n, ...), y (n,) or None"""
+    """-> X (n, ...), y (n,) or None: X and y, or x_train and y_train; with `to_test` x_test and y_test, or None."""
     with opened(source) as (file, size):
         try:
             archive = zipfile.ZipFile(file)
@@ -106,15 +106,13 @@ def _idx(source):
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES or not 1 <= head[3] <= 4:
             raise ValueError(f"{source}: not an idx file")
-        dtype, shape = (
-            np.dtype(IDX_TYPES[head[2]]),
-            tuple(np.frombuffer(file.read(4 * head[3]).ljust(16, b"\0"), ">u4").tolist()[: head[3]]),
-        )
+        dtype, n_axes = np.dtype(IDX_TYPES[head[2]]), head[3]
+        sizes = file.read(4 * n_axes).ljust(4 * n_axes, b"\0")  # cut off: no bytes, as it says below
+        shape = tuple(np.frombuffer(sizes, ">u4").tolist())
         needed = prod(shape) * dtype.itemsize
         require_no_bomb(source, needed, size)
         content = file.read(needed + 1)
     if len(content) != needed:
-        raise ValueError(
-            f"{source}: its header says {shape}, {needed:,} bytes, it holds {'more' if len(content) > needed else f'{len(content):,}'}"
-        )
+        held = "more" if len(content) > needed else f"{len(content):,}"
+        raise ValueError(f"{source}: its header says {shape}, {needed:,} bytes, it holds {held}")
     return np.frombuffer(content, dtype).reshape(shape)

@@ -21,7 +21,7 @@ INDEX = ("", "Unnamed: 0")
 
 
 def read_text(source, target, features, with_target):
-    """-> X (n, features), or (n, side, side) where the columns are named as pixels; y (n,) or None; names of the features or None"""
+    """-> X (n, features), or (n, side, side) of columns that are named as pixels; y (n,) or None; names of features or None"""
     try:
         with opened(source) as (file, size):
             lines = (line for _, line in numbered_lines(source, file, size))
@@ -89,9 +89,8 @@ def _by_name(source, delimiter, names, target, features, with_target):
 def _by_number(source, delimiter, first, target, features, with_target):
     n = len(first)
     if features is not None:
-        raise ValueError(
-            f"{source}: no line of names; the model was trained on columns named {', '.join(map(short, features[:3]))}{', ...' * (len(features) > 3)}"
-        )
+        named = ", ".join(map(short, features[:3])) + ", ..." * (len(features) > 3)
+        raise ValueError(f"{source}: no line of names; the model was trained on columns named {named}")
     rule = "give the target's column by number, --target 0 for the first, --target -1 for the last"
     if target is None and with_target:
         raise ValueError(f"{source}: no line of names; {rule}")
@@ -109,7 +108,7 @@ def _table(source, *described):
 
 
 def _as_images(X, names):
-    """Rows as square images where the columns are named as their pixels: pixel0 to pixel783, pixel1 to pixel784, 1x1 to 28x28."""
+    """Square images where the columns are named as their pixels: pixel0 to pixel783, pixel1 to pixel784, 1x1 to 28x28."""
     side = isqrt(len(names)) if names else 0
     if side < 3 or side * side != len(names):
         return X
@@ -155,7 +154,7 @@ def _layout(table):
 
 
 def _sized(table, body, dtype):
-    """The lines, while there is room for the array that they become; spaces before a quote are dropped, as Python's reader does."""
+    """The lines, while there is room for the array they become; spaces before a quote are dropped, as Python's reader does."""
     gap = f'{table.delimiter or chr(0)} "'
     for row, line in enumerate(body, 1):
         if row % 1024 == 0:
