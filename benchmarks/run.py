@@ -3,9 +3,9 @@
 python benchmarks/run.py [--quick] [--json FILE] [--peers] [--plot FILE.png]
 
 It takes about 15 minutes with peers, --quick half a minute. All contenders of a row run in turns in one process, and only after
-they agreed with im2col in float64. Times are medians; a ratio is the median of the ratios of the rounds. With threads to choose,
-one and two are tried and the better counts. Training is whole epochs, shuffled and gathered by each side in its own way. Loops,
-whose time is proportional to the batch, run on fewer images, and only where a step takes under 2 s.
+they agreed with im2col in float64. Times are medians; a ratio is the median of the ratios of the rounds. With threads to
+choose, one and two are tried and the better counts. Training is whole epochs, shuffled and gathered by each side in its own
+way. Loops, whose time is proportional to the batch, run on fewer images, and only where a step takes under 2 s.
 """
 
 import argparse

@@ -414,7 +414,7 @@ def avg_pool2d_forward(x, kernel_size, stride=None, padding=0, ceil_mode=False, 
     require_images(x)
     window = pool_window(*x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
-    require_memory((OH * OW + OH + OW) * 8, "the windows' divisors")
+    require_memory((OH * OW + OH + OW) * np.dtype(np.int64).itemsize, "the windows' divisors")
     rows = _counted(H, KH, SH, PT, PB, OH, count_include_pad)
     columns = _counted(W, KW, SW, PL, PR, OW, count_include_pad)
     divisor = np.multiply.outer(rows, columns).astype(x.dtype)  # (OH, OW)

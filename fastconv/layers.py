@@ -14,6 +14,11 @@ from math import prod
 from .support.arrays import require_memory, share
 from .support.geometry import conv_window, integer, pair, plain, pool_window, switch
 
+VAST = 2**62
+"""Height and width of an image that every kernel fits: what is wrong with a window is said before there is an image."""
+FLOAT_BYTES = 4
+"""Of float32, the smaller of the two types that a network may have."""
+
 
 def _by_name(cls):
     """Refuse a layer typed as PyTorch's, sizes of inputs first, with the call that was meant."""
@@ -127,8 +132,7 @@ class Conv2d(Layer):
         integer(self.groups, "groups", 1)
         if self.out_channels % self.groups:
             raise ValueError(f"groups={self.groups} does not divide out_channels={self.out_channels}")
-        # A window is checked without an image by giving it one that every kernel fits.
-        conv_window(2**62, 2**62, self.kernel_size, self.stride, self.padding, self.dilation)
+        conv_window(VAST, VAST, self.kernel_size, self.stride, self.padding, self.dilation)
         _freeze(self, bias=switch(self.bias, "bias"))
 
     def window(self, shape):
@@ -167,7 +171,7 @@ class _Pool(Layer):
     """What the two pools share."""
 
     def __post_init__(self):
-        pool_window(2**62, 2**62, self.kernel_size, self.stride, self.padding)
+        pool_window(VAST, VAST, self.kernel_size, self.stride, self.padding)
         _freeze(self)
 
     def window(self, shape):
@@ -379,17 +383,17 @@ def checked_shape(input_shape):
 
 
 def infer_shapes(layers, shape):
-    """The shape before each layer, and after the last; ValueError for one that no memory holds, even in float32."""
+    """The shape before each layer, and after the last; ValueError for one that no memory holds."""
     if not layers:
         raise ValueError("a network needs at least one layer")
-    require_memory(prod(shape) * 4, f"one sample {shape}")
+    require_memory(prod(shape) * FLOAT_BYTES, f"one sample {shape}")
     shapes = [shape]
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
         try:
             shapes.append(layer.output_shape(shapes[-1]))
-            require_memory(prod(shapes[-1]) * 4, f"the output {shapes[-1]} of one sample")
+            require_memory(prod(shapes[-1]) * FLOAT_BYTES, f"the output {shapes[-1]} of one sample")
         except ValueError as error:
             raise ValueError(f"layer {index}, {layer!r}: {error}") from None
     return tuple(shapes)

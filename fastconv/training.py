@@ -11,11 +11,13 @@ from .optim import SGD, Adam
 from .support.arrays import as_float, is_finite, layout_hint, require_finite, require_shape, within
 from .support.geometry import integer
 from .support.jit import require_numba
-from .support.streams import DropoutStream
+from .support.streams import SEEDS, DropoutStream
 from .support.threads import limit_threads
 
 EXTREME = 1e6
 """Above any picture's numbers, those of 16 bits included."""
+SAMPLES_A_CALL = 2**20
+"""Epochs that nobody looks between are trained together, up to so many samples: the less time goes by outside the backend."""
 BACKENDS = ("loop", "im2col", "compiled")
 
 
@@ -124,7 +126,7 @@ def train(
     ops = _operations(backend, net.dtype)
     n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
     rng = np.random.default_rng(random_state)
-    seed = int(rng.integers(2**32))
+    seed = int(rng.integers(SEEDS))
     if ops is None:
         from .engine import Trainer
 
@@ -132,8 +134,8 @@ def train(
     else:
         run_epochs = Steps(net, X, y, weights, loss, optimizer, ops, seed)
     history = History()
-    # Nobody looks on between epochs without these: the fewer calls, the less time goes by outside the backend.
-    together = 1 if validation is not None or callback is not None else max(1, 2**20 // len(X))
+    is_watched = validation is not None or callback is not None
+    together = 1 if is_watched else max(1, SAMPLES_A_CALL // len(X))
     with limit_threads(None if ops is None else n_threads):
         for epoch in range(0, epochs, together):
             orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]

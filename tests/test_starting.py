@@ -209,6 +209,19 @@ def test_damaged_machine_code_is_made_anew_with_one_warning(fresh, damage):
 
 
 @compiled_only
+@pytest.mark.parametrize("lost", ["_reduce", "_rebuild"])
+def test_a_numba_that_is_made_differently_costs_one_warning(fresh, monkeypatch, lost):
+    from numba.core.compiler import CompileResult
+
+    _, make = fresh
+    if lost == "_rebuild":
+        assert _compiles(make())
+    monkeypatch.delattr(CompileResult, lost)
+    with pytest.warns(UserWarning, match=lost):
+        assert _compiles(make())
+
+
+@compiled_only
 def test_a_full_disk_costs_one_warning(fresh, monkeypatch):
     _, make = fresh
     with monkeypatch.context() as context:

@@ -358,7 +358,7 @@ def test_bombs_and_stumps(tmp_path, name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.npz", "t-images-idx3-ubyte"])
 def test_what_memory_cannot_hold_is_refused(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(sources, "_memory", lambda: 2**20)
+    monkeypatch.setattr(sources, "physical_memory", lambda: 2**20)
     X = np.random.default_rng(0).integers(0, 9, (600, 1200)).astype("u1")
     if "npz" in name:
         np.savez(tmp_path / name, X=X)

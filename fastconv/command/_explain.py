@@ -59,18 +59,19 @@ def _explained(options):
         from ..explain import integer_example
 
         return *integer_example(samples=options.samples, random_state=options.seed), "cross_entropy"
-    from ..data import load_digits
+    from ..data import SIZE, load_digits
 
     model = load(options.model)
     net = getattr(model, "network_", model)
     C, H, W = net.input_shape
     if options.data is not None:
         X, y = samples_for(model, options)
-    elif C == 1 and H == W <= 8:
+    elif C == 1 and H == W <= SIZE:
         X, y = load_digits(H)
     else:
+        largest = (1, SIZE, SIZE)
         raise ValueError(
-            f"{options.model} takes images {net.input_shape}; name the data with --data, digits are at most (1, 8, 8)"
+            f"{options.model} takes images {net.input_shape}; name the data with --data, digits are at most {largest}"
         )
     if y is None:
         raise ValueError(f"{options.data}: no answers, which a loss needs; name them with --target")

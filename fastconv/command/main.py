@@ -11,6 +11,8 @@ from . import _doctor, _explain, _export, _predict, _train
 from .options import Parser
 from .output import printable
 
+FAILED, INTERRUPTED, TERMINATED = 1, 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""Exit codes, as shells count them; argparse ends with 2."""
 COMMANDS = {"train": _train, "predict": _predict, "export": _export, "explain": _explain, "doctor": _doctor}
 """A file each, with what it is ABOUT, its options, and what it runs."""
 
@@ -33,16 +35,16 @@ def main(arguments=None):
             options.run(options)
     except Terminated:
         print("fastconv: terminated", file=sys.stderr)
-        return 143
+        return TERMINATED
     except KeyboardInterrupt:
         print("fastconv: interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # `fastconv predict ... | head`
         sys.stderr.close()
         return 0
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
         print(f"fastconv: {printable(' '.join(str(error).split()))}", file=sys.stderr)
-        return 1
+        return FAILED
     return 0
 
 

@@ -35,6 +35,10 @@ _DESCRIPTION = {"version": int, "input_shape": list, "dtype": str, "layers": lis
 """What the metadata key holds, beside "estimator"."""
 _BLANK = "0" * 64
 LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
+_LENGTH = 8
+"""Bytes of the header's length, and what the header's own length is a multiple of."""
+_MOST_DIGITS = 20
+"""Of an integer of 64 bits, its sign included."""
 
 
 class ModelFileError(ValueError):
@@ -79,14 +83,14 @@ def save_model(net, path, estimator=None):
 
 
 def _header(about, table):
-    """The length and the header, which is filled up to a multiple of eight bytes."""
+    """The length and the header, which is filled up."""
     text = _canonical({"__metadata__": {"fastconv": _canonical(about)}} | table).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % _LENGTH)
     if len(text) > LONGEST_HEADER:
         raise ValueError(
             f"the description of the model takes {len(text):,} bytes, a model file holds at most {LONGEST_HEADER:,}"
         )
-    return len(text).to_bytes(8, "little") + text
+    return len(text).to_bytes(_LENGTH, "little") + text
 
 
 def load_model(path):
@@ -113,13 +117,13 @@ def _open_regular(path):
 
 
 def _read(file, size):
-    start = file.read(8)
+    start = file.read(_LENGTH)
     length = int.from_bytes(start, "little")
-    if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
+    if len(start) < _LENGTH or length > min(size - _LENGTH, LONGEST_HEADER):
         where = f"which must lie in the file and have at most {LONGEST_HEADER:,}"
         raise ModelFileError(f"not a model file: {size} bytes with a header of {length}, {where}")
     data = start + file.read(length)
-    table = _json(data[8:])
+    table = _json(data[_LENGTH:])
     if "fastconv" not in table.get("__metadata__", {}):
         raise ModelFileError("not written by fastconv: it has no description; Sequential.load_state_dict takes its tensors")
     about = _json(table.pop("__metadata__")["fastconv"])
@@ -255,7 +259,7 @@ def _json(text):
         return float(digits) if isfinite(float(digits)) else refuse(digits)
 
     def whole(digits):
-        return int(digits) if len(digits) <= 20 else refuse(digits)
+        return int(digits) if len(digits) <= _MOST_DIGITS else refuse(digits)
 
     text = text.decode() if isinstance(text, bytes) else text
     return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=whole, object_pairs_hook=unique)

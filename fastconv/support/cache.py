@@ -1,8 +1,8 @@
 """Machine code on disk, where only this user can write: it is run as it is found.
 
-Not Numba's own cache: that one reads pickles which others may have written, needs a source file beside the code, fails for ever
-on a damaged index, and lets two processes that compile two signatures of a function mix them up. Here each signature is one file:
-a SHA-256 and what it is of.
+Not Numba's own cache: that one reads pickles which others may have written, needs a source file beside the code, fails for
+ever on a damaged index, and lets two processes that compile two signatures of a function mix them up. Here each signature is
+one file: a SHA-256 and what it is of.
 """
 
 import hashlib
@@ -66,6 +66,8 @@ class KernelCache(NullCache):
                 _write(path, dumps(cres._reduce()))
         except OSError as error:
             self._warn(f"compiles without its cache: {error}; {ADVICE}")
+        except Exception as error:  # another Numba's results may be made differently
+            self._warn(f"compiles without its cache: {error!r}")
 
     def _path(self, sig, codegen):
         kind = hashlib.sha256(repr((sig, codegen.magic_tuple(), self._settings)).encode()).hexdigest()
@@ -130,7 +132,7 @@ def _read(path):
     _require_own(os.stat(os.path.dirname(path)), os.path.dirname(path))
     with open(path, "rb") as file:
         _require_own(os.fstat(file.fileno()), path)
-        digest, data = file.read(32), file.read()
+        digest, data = file.read(hashlib.sha256().digest_size), file.read()
     if digest != hashlib.sha256(data).digest():
         raise ValueError("it is damaged")
     return data

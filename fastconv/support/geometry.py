@@ -7,6 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 _LARGEST = 2**31 - 1
+WINDOWS, AXES = 4096, 256
+"""How many are remembered, and of how many axes the taps, which are arrays: training asks for the same few all the time."""
+
+NO_GAP = 4
+"""Taps between the first and the last that a window sees, per pixel: above it they are looked for one window at a time."""
 
 
 class Window(NamedTuple):
@@ -44,7 +49,7 @@ class Window(NamedTuple):
     @property
     def is_pointwise(self):
         """Whether the patches are the image itself, pixel for pixel."""
-        return self[2:12] == (1, 1, 1, 1, 1, 1, 0, 0, 0, 0)
+        return self.KH == self.KW == self.SH == self.SW == 1 and not (self.PT or self.PB or self.PL or self.PR)
 
 
 def integer(value, name, least):
@@ -104,7 +109,7 @@ def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False)
     return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=AXES)
 def taps_inside(size, K, S, D, before, count):
     """The taps along one axis with which some window sees the image, ascending: bounded by the image, however large K is."""
 
@@ -113,7 +118,7 @@ def taps_inside(size, K, S, D, before, count):
         return range(max(-(start // D), 0), min((size - 1 - start) // D + 1, K))
 
     first, stop = seen(count - 1).start, seen(0).stop
-    if stop - first <= 4 * size:
+    if stop - first <= NO_GAP * size:
         return np.arange(first, stop)
     # ceil_mode may put a second window far from the first.
     return np.unique(np.concatenate([seen(i) for i in range(count)]))
@@ -143,7 +148,7 @@ def _padding(padding):
     return high, high, wide, wide
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=WINDOWS)
 def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
     span_h, span_w = (KH - 1) * DH + 1, (KW - 1) * DW + 1
     if padding == "valid":

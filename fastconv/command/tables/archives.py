@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .lines import MOST_SHOWN
 from .sources import Refused, opened, require_no_bomb
 
 TRAINING = (("X", "y"), ("x", "y"), ("x_train", "y_train"), ("X_train", "y_train"), ("train_images", "train_labels"))
@@ -36,7 +37,7 @@ def read_npz(source, target, with_target, to_test=False):
         answers = target or answers
         for name in (samples or "X", *([answers] if target or to_test else [])):
             if name not in members:
-                raise ValueError(f"{source}: no array {name}, only {', '.join(sorted(members)[:10])}")
+                raise ValueError(f"{source}: no array {name}, only {', '.join(sorted(members)[:MOST_SHOWN])}")
         names = [samples, answers] if with_target and answers in members else [samples]
         require_no_bomb(source, sum(members[name].file_size for name in names), size)
         X, y = *(_member(source, archive, members[name]) for name in names), *[None] * (2 - len(names))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .faults import explain, warn_of_large
-from .lines import MISSING, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
+from .lines import MISSING, MOST_SHOWN, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
 from .sources import Refused, opened, require_room
 
 TARGETS = ("target", "label", "class", "y")
@@ -18,6 +18,12 @@ TARGETS = ("target", "label", "class", "y")
 
 INDEX = ("", "Unnamed: 0")
 """Names of a first column that only counts the rows."""
+
+NUMBER_BYTES = 8
+"""Of a feature, float64."""
+
+ROWS_A_CHECK = 1024
+"""Rows after which it is asked anew whether there is room for the array."""
 
 
 def read_text(source, target, features, with_target):
@@ -71,7 +77,8 @@ def _by_name(source, delimiter, names, target, features, with_target):
     numbers = {name: k for k, name in enumerate(names)}
     missing = [name for name in (*([] if target is None else [target]), *(features or ())) if name not in numbers]
     if missing:
-        shown = ", ".join(map(short, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+        shown = ", ".join(map(short, names[:MOST_SHOWN])) + more
         raise ValueError(f"{source}: no column {short(missing[0])!r}, only {shown}")
     found = target
     if target is None and (with_target or features is None):
@@ -130,7 +137,7 @@ def _load(table, body):
         raise
     except ValueError as error:
         explain(table, " ".join(str(error).split("; use")[0].split()))
-    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, 8))
+    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, NUMBER_BYTES))
     return X, None if table.target is None else data[f"y{table.target}"][:, 0]
 
 
@@ -149,7 +156,7 @@ def _layout(table):
         (first, (_, start)), *more = run
         names.append(f"{kind}{first}")
         formats.append(({"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
-        offsets.append(8 * start)
+        offsets.append(NUMBER_BYTES * start)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets})
 
 
@@ -157,7 +164,7 @@ def _sized(table, body, dtype):
     """The lines, while there is room for the array they become; spaces before a quote are dropped, as Python's reader does."""
     gap = f'{table.delimiter or chr(0)} "'
     for row, line in enumerate(body, 1):
-        if row % 1024 == 0:
+        if row % ROWS_A_CHECK == 0:
             require_room(table.source, row * dtype.itemsize)
         yield re.sub(f'{table.delimiter} +"(?!")', f'{table.delimiter}"', line) if gap in line else line
 
