@@ -10,8 +10,8 @@ import pytest
 import fastconv
 
 PACKAGE = Path(fastconv.__file__).parent
-INSIDE_NUMBA = ("core", "misc", "np", "cpython", "typed")
-"""Folders that numba's documentation for users does not mention."""
+INSIDE_NUMBA = ("core", "misc", "np", "cpython")
+"""Its folders that are not made for users."""
 ATTRIBUTES = [
     *("numba.core.caching.NullCache.load_overload", "numba.core.caching.NullCache.save_overload"),
     *("numba.core.caching.NullCache.cache_path", "numba.core.compiler.CompileResult._rebuild"),
