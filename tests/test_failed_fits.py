@@ -27,7 +27,7 @@ def deep(model):
 
 
 class Interrupt:
-    """`train` that ends in an error once it changed the network, in the second epoch of a fit and the first of partial_fit."""
+    """`train` that ends in an error after it has changed the network, in the second epoch of a fit and the first of partial_fit."""
 
     def __init__(self, error, epochs):
         self.error, self.left = error, epochs
