@@ -99,14 +99,14 @@ def conv_window(H, W, kernel_size, stride, padding, dilation):
     """The Window of a convolution or of im2col over an H x W image."""
     kernel, stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
     dilation = pair(dilation, "dilation", 1)
-    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), False, False)
+    return _window(H, W, kernel, stride, dilation, _padding(padding), False, False)
 
 
 def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False):
     """The Window of a pool: stride is the kernel size unless given, padding at most half a dilated window."""
     kernel, dilation = pair(kernel_size, "kernel_size", 1), pair(dilation, "dilation", 1)
     stride = kernel if stride is None else pair(stride, "stride", 1)
-    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
+    return _window(H, W, kernel, stride, dilation, _padding(padding), bool(ceil_mode), True)
 
 
 @lru_cache(maxsize=AXES)
@@ -149,7 +149,8 @@ def _padding(padding):
 
 
 @lru_cache(maxsize=WINDOWS)
-def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
+def _window(H, W, kernel, stride, dilation, padding, ceil_mode, is_pool):
+    (KH, KW), (SH, SW), (DH, DW) = kernel, stride, dilation
     span_h, span_w = (KH - 1) * DH + 1, (KW - 1) * DW + 1
     if padding == "valid":
         PT = PB = PL = PR = 0
