@@ -274,16 +274,16 @@ def conv2d_backward(dy, cache, *, need_dx=True):
         # Patches that were built for this pass alone are spent: their gradient is written over them.
         out = cols if kept is None else None
         dcols, dw_part, db_part = _product_backward(_grouped(rows, groups), weights, cols, need_dx=need_dx, out=out)
-        _add(dw, dw_part)
-        _add(db, db_part)
+        _add_up((dw, db), (dw_part, db_part))
         if need_dx:
             kernels.col2im(dcols.reshape(-1, len(x[part]), window.OH, window.OW), tuple(window), dx[part])
     return dx, dw.reshape(w.shape), db.reshape(F) if has_bias else None
 
 
 @_silent
-def _add(total, part):
-    total += part
+def _add_up(totals, parts):
+    for total, part in zip(totals, parts):
+        total += part
 
 
 def _require_conv(x, w, b, groups):

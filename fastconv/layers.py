@@ -167,8 +167,13 @@ class Conv2d(Layer):
         return dx, grads[: 1 + self.bias]
 
 
+@dataclass(frozen=True)
 class _Pool(Layer):
     """What the two pools share."""
+
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def __post_init__(self):
         pool_window(VAST, VAST, self.kernel_size, self.stride, self.padding)
@@ -210,10 +215,6 @@ class MaxPool2d(_Pool):
     (8, 4, 4)
     """
 
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple | str = field(default=0, kw_only=True)
-
     def forward(self, ops, x, params, rng):
         return ops.max_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
 
@@ -244,10 +245,6 @@ class AvgPool2d(_Pool):
     >>> AvgPool2d(3, stride=2, padding=1).output_shape((8, 7, 7))
     (8, 4, 4)
     """
-
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def forward(self, ops, x, params, rng):
         return ops.avg_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
