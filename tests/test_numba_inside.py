@@ -1,5 +1,8 @@
-"""What is used of Numba's inside is there. No upper bound in pyproject.toml keeps users from a release that works, so this says by
-name what a new one took away; `make lowest` runs it with the oldest."""
+"""What is used of Numba's inside is there.
+
+No upper bound in pyproject.toml keeps users from a release that works, so this says by name what a new one took away; `make lowest`
+runs it with the oldest.
+"""
 
 import ast
 from importlib import import_module
