@@ -39,7 +39,7 @@ def limit_blas(threads):
 
 
 def require_agreement(name, make, network, X, y, batch_size):
-    """SystemExit unless what `make` makes has the loss, and moves the weights, as float64 im2col does over a few unshuffled steps."""
+    """SystemExit unless what `make` makes has float64 im2col's loss, and moves weights as it does, over unshuffled steps."""
     n = min(STEPS_TO_AGREE * batch_size, len(X) // batch_size * batch_size)
     oracle = Ours(network, X[:n], y[:n], batch_size, backend="im2col", dtype="float64")
     contender, first = make(network, X[:n], y[:n], batch_size), network.build().state_dict()

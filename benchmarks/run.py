@@ -1,11 +1,11 @@
 """Loop against im2col, operation by operation and in training; the compiled engine; with --peers beside PyTorch and JAX.
 
-python benchmarks/run.py [--quick] [--json FILE] [--peers] [--plot FILE.png]        about 15 minutes with peers, --quick half a minute
+python benchmarks/run.py [--quick] [--json FILE] [--peers] [--plot FILE.png]
 
-All contenders of a row run in turns in one process, and only after they agreed with im2col in float64. Times are medians; a ratio is
-the median of the ratios of the rounds. With threads to choose, one and two are tried and the better counts. Training is whole epochs,
-shuffled and gathered by each side in its own way. Loops, whose time is proportional to the batch, run on fewer images, and only where a
-step takes under 2 s.
+It takes about 15 minutes with peers, --quick half a minute. All contenders of a row run in turns in one process, and only after
+they agreed with im2col in float64. Times are medians; a ratio is the median of the ratios of the rounds. With threads to
+choose, one and two are tried and the better counts. Training is whole epochs, shuffled and gathered by each side in its own
+way. Loops, whose time is proportional to the batch, run on fewer images, and only where a step takes under 2 s.
 """
 
 import argparse
@@ -183,7 +183,7 @@ def our_epochs(network, batch, samples, backends, epochs=1):
 
 
 def peer_epochs(network, batch, samples, epochs):
-    """The peers, as far as they are installed; left out is what was slower than its like everywhere else, and takes long to compile."""
+    """The peers that are installed; left out is what was slower than its like everywhere else, and takes long to compile."""
     # After eight compilations PyTorch falls back to eager: network E would be the ninth.
     left_out = {"JAX scan": network.name not in "AB", "torch.compile": batch != 128 or network.name == "E"}
     found = []

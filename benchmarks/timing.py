@@ -7,7 +7,7 @@ from statistics import median
 
 BLOCK_SECONDS = 0.02
 SETTLE_SECONDS = 0.025
-"""The threads of OpenBLAS and OpenMP spin for some milliseconds after their last call: let them sleep before the next contender."""
+"""Threads of OpenBLAS and OpenMP spin for some milliseconds after their last call: let them sleep before the next contender."""
 
 
 def _nothing():
@@ -62,7 +62,7 @@ def best(contenders, prefix):
 
 
 def ratio(slow, fast):
-    """How often `fast` fits into `slow`, image by image: the median over the rounds, in each of which the two ran side by side."""
+    """How often `fast` fits into `slow`, image by image: the median over the rounds, in each of which they ran side by side."""
     images = fast.images / slow.images
     return median(a / b * images for a, b in zip(slow.seconds, fast.seconds))
 

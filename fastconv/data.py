@@ -4,8 +4,11 @@ import numpy as np
 
 from .support.geometry import integer
 
+SIZE, LEVELS = 8, 16
+"""Height and width of the digits as they come, and their shades above black."""
 
-def load_digits(size=8):
+
+def load_digits(size=SIZE):
     """scikit-learn's 1,797 handwritten digits, averaged down by exact area.
 
     -> X (1797, 1, size, size), y (1797,)
@@ -36,12 +39,12 @@ def load_digits(size=8):
     from sklearn.datasets import load_digits as bundled
 
     size = integer(size, "size", 1)
-    if size > 8:
+    if size > SIZE:
         raise ValueError(f"size must be 1 to 8, the size of the images, got {size}")
     digits = bundled()
-    X = digits.images / 16
-    if size < 8:
-        average = _averaging(8, size)
+    X = digits.images / LEVELS
+    if size < SIZE:
+        average = _averaging(SIZE, size)
         X = average @ X @ average.T
     return X[:, None].astype(np.float32), digits.target.astype(np.int64)
 

@@ -1,7 +1,7 @@
 """The Numba kernels under fastconv.functional: patches, pools, and the batch moved in and out of a matrix.
 
-Each takes C-contiguous arrays and integers, writes its output argument in full (or adds to it where it says so), allocates
-nothing, and trusts that `geometry.Window` was checked against the arrays.
+Each takes C-contiguous arrays and a window, writes its output argument in full (or adds to it where it says so), allocates
+nothing, and trusts that the window was checked against the arrays. A window is `geometry.Window`'s fields as a plain tuple.
 
 Two habits make the loops fast. Arrays are read flat, because a slice in an inner loop counts references atomically; and inner
 indices are unsigned, because a signed one may count from the end and is not vectorised. Together they took im2col from 3.0 to
@@ -15,19 +15,24 @@ from .support.jit import kernel
 
 
 @kernel
-def im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, cols):
+def _seen(shift, S, size, count):
+    """-> first, stop: of `count` outputs those first <= j < stop see the pixels j*S + shift of a row, the others padding."""
+    first = min(max(-(shift // S), 0), count)
+    return first, max(min((size - 1 - shift) // S + 1, count), first)
+
+
+@kernel
+def im2col(x, window, cols):
     """x (N, C, H, W) -> cols (C*KH*KW, N, OH, OW): every tap's pixels in one row, zeros where it falls into padding."""
-    N, C, H, W = x.shape
-    OH, OW = cols.shape[2], cols.shape[3]
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    N, C = x.shape[:2]
     pixels, patches = x.reshape(-1), cols.reshape(-1)
     at = 0
     for c in range(C):
         for u in range(KH):
             for v in range(KW):
-                # Outputs first <= j < stop see the pixels j*SW + shift of a row, the others see padding.
                 shift = v * DW - PL
-                first = min(max(-(shift // SW), 0), OW)
-                stop = max(min((W - 1 - shift) // SW + 1, OW), first)
+                first, stop = _seen(shift, SW, W, OW)
                 for n in range(N):
                     for i in range(OH):
                         h = i * SH - PT + u * DH
@@ -48,18 +53,17 @@ def im2col(x, KH, KW, SH, SW, DH, DW, PT, PL, cols):
 
 
 @kernel
-def col2im(cols, KH, KW, SH, SW, DH, DW, PT, PL, dx):
+def col2im(cols, window, dx):
     """cols (C*KH*KW, N, OH, OW) added onto dx (N, C, H, W): the adjoint of im2col, so overlapping patches add up."""
-    N, C, H, W = dx.shape
-    OH, OW = cols.shape[2], cols.shape[3]
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    N, C = dx.shape[:2]
     pixels, patches = dx.reshape(-1), cols.reshape(-1)
     for n in range(N):
         for c in range(C):
             for u in range(KH):
                 for v in range(KW):
                     shift = v * DW - PL
-                    first = min(max(-(shift // SW), 0), OW)
-                    stop = max(min((W - 1 - shift) // SW + 1, OW), first)
+                    first, stop = _seen(shift, SW, W, OW)
                     for i in range(OH):
                         h = i * SH - PT + u * DH
                         if h < 0 or h >= H:
@@ -99,14 +103,14 @@ def fold_batch(dy, rows):
 
 
 @kernel
-def relu_gate(dy, shut, dx):
-    """dy where not shut, else 0 -> dx, all flat. A select, not a product: an infinite dy times 0 is NaN."""
+def relu_gate(dy, open, dx):
+    """dy where open, else 0 -> dx, all flat. A select, not a product: an infinite dy times 0 is NaN."""
     for i in range(dy.size):
-        dx[uintp(i)] = 0 if shut[uintp(i)] else dy[uintp(i)]
+        dx[uintp(i)] = dy[uintp(i)] if open[uintp(i)] else 0
 
 
 @kernel
-def max_pool2d(x, rows, columns, SH, SW, DH, DW, PT, PL, y, argmax):
+def max_pool2d(x, rows, columns, window, y, argmax):
     """x (N, C, H, W) -> y (N, C, OH, OW) and argmax, h*W + w of each window's maximum in its plane.
 
     The taps are those of `rows` and `columns`: the others see nothing but padding.
@@ -117,18 +121,16 @@ def max_pool2d(x, rows, columns, SH, SW, DH, DW, PT, PL, y, argmax):
     Taps outside, windows inside: each tap meets a row of windows at once, and no branch depends on the data, which halved the
     time a window (12 to 6 ns for 2x2 after a ReLU).
     """
-    N, C, H, W = x.shape
-    OH, OW = y.shape[2], y.shape[3]
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
     pixels, maxima, winners = x.reshape(-1), y.reshape(-1), argmax.reshape(-1)
-    for plane in range(N * C):
+    for plane in range(len(x) * x.shape[1]):
         for at in range(plane * OH * OW, (plane + 1) * OH * OW):
             maxima[uintp(at)] = -np.inf
             winners[uintp(at)] = -1
         for u in rows:
             for v in columns:
                 shift = v * DW - PL
-                first = min(max(-(shift // SW), 0), OW)
-                stop = max(min((W - 1 - shift) // SW + 1, OW), first)
+                first, stop = _seen(shift, SW, W, OW)
                 for i in range(OH):
                     h = i * SH - PT + u * DH
                     if h < 0 or h >= H:
@@ -159,10 +161,10 @@ def max_pool2d_scatter(dy, argmax, dx):
 
 
 @kernel
-def avg_pool2d(x, KH, KW, SH, SW, PT, PL, divisor, y):
+def avg_pool2d(x, window, divisor, y):
     """x (N, C, H, W) -> y (N, C, OH, OW): sums over the taps inside the image, over divisor (OH, OW)."""
-    N, C, H, W = x.shape
-    OH, OW = y.shape[2], y.shape[3]
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    N, C = x.shape[:2]
     for n in range(N):
         for c in range(C):
             for i in range(OH):
@@ -177,10 +179,10 @@ def avg_pool2d(x, KH, KW, SH, SW, PT, PL, divisor, y):
 
 
 @kernel
-def avg_pool2d_scatter(dy, KH, KW, SH, SW, PT, PL, divisor, dx):
+def avg_pool2d_scatter(dy, window, divisor, dx):
     """dy (N, C, OH, OW) / divisor (OH, OW) added onto every tap's pixel of dx (N, C, H, W)."""
-    N, C, H, W = dx.shape
-    OH, OW = dy.shape[2], dy.shape[3]
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    N, C = dx.shape[:2]
     for n in range(N):
         for c in range(C):
             for i in range(OH):

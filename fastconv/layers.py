@@ -2,6 +2,9 @@
 
 They hold no numbers and know no backend: `forward` and `backward` take the module of operations (`fastconv.functional` or
 `fastconv.reference`) as their first argument. Shapes here are those of one sample, without the batch.
+
+Layers refuse alike: ``ValueError`` for what is no number, or outside its range, and ``TypeError`` where more than the sizes go
+without a name, or where the number of inputs is given, as PyTorch wants it: it is inferred.
 """
 
 from dataclasses import dataclass, field, fields
@@ -10,6 +13,11 @@ from math import prod
 
 from .support.arrays import require_memory, share
 from .support.geometry import conv_window, integer, pair, plain, pool_window, switch
+
+VAST = 2**62
+"""Height and width of an image that every kernel fits: what is wrong with a window is said before there is an image."""
+FLOAT_BYTES = 4
+"""Of float32, the smaller of the two types that a network may have."""
 
 
 def _by_name(cls):
@@ -101,13 +109,6 @@ class Conv2d(Layer):
     bias : bool
         Whether each filter adds a number of its own.
 
-    Raises
-    ------
-    ValueError
-        If a number is outside its range, `groups` does not divide `out_channels`, or `bias` is no bool.
-    TypeError
-        If more than the sizes go without a name, as the input channels of PyTorch's Conv2d would.
-
     Examples
     --------
     >>> Conv2d(8, 3, padding="same").output_shape((1, 28, 28))
@@ -131,8 +132,7 @@ class Conv2d(Layer):
         integer(self.groups, "groups", 1)
         if self.out_channels % self.groups:
             raise ValueError(f"groups={self.groups} does not divide out_channels={self.out_channels}")
-        # A window is checked without an image by giving it one that every kernel fits.
-        conv_window(2**62, 2**62, self.kernel_size, self.stride, self.padding, self.dilation)
+        conv_window(VAST, VAST, self.kernel_size, self.stride, self.padding, self.dilation)
         _freeze(self, bias=switch(self.bias, "bias"))
 
     def window(self, shape):
@@ -167,11 +167,16 @@ class Conv2d(Layer):
         return dx, grads[: 1 + self.bias]
 
 
+@dataclass(frozen=True)
 class _Pool(Layer):
     """What the two pools share."""
 
+    kernel_size: int | tuple
+    stride: int | tuple | None = None
+    padding: int | tuple | str = field(default=0, kw_only=True)
+
     def __post_init__(self):
-        pool_window(2**62, 2**62, self.kernel_size, self.stride, self.padding)
+        pool_window(VAST, VAST, self.kernel_size, self.stride, self.padding)
         _freeze(self)
 
     def window(self, shape):
@@ -202,13 +207,6 @@ class MaxPool2d(_Pool):
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         At most half the window.
 
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    TypeError
-        If `padding` goes without its name.
-
     Examples
     --------
     >>> MaxPool2d(2).output_shape((8, 7, 7))
@@ -216,10 +214,6 @@ class MaxPool2d(_Pool):
     >>> MaxPool2d(3, stride=2, padding=1).output_shape((8, 7, 7))
     (8, 4, 4)
     """
-
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def forward(self, ops, x, params, rng):
         return ops.max_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
@@ -244,13 +238,6 @@ class AvgPool2d(_Pool):
     padding : int, (height, width), ((top, bottom), (left, right)), "valid" or "same"
         Zeros that count in the mean, at most half the window.
 
-    Raises
-    ------
-    ValueError
-        If a number is outside its range.
-    TypeError
-        If `padding` goes without its name.
-
     Examples
     --------
     >>> AvgPool2d(2).output_shape((8, 7, 7))
@@ -258,10 +245,6 @@ class AvgPool2d(_Pool):
     >>> AvgPool2d(3, stride=2, padding=1).output_shape((8, 7, 7))
     (8, 4, 4)
     """
-
-    kernel_size: int | tuple
-    stride: int | tuple | None = None
-    padding: int | tuple | str = field(default=0, kw_only=True)
 
     def forward(self, ops, x, params, rng):
         return ops.avg_pool2d_forward(x, self.kernel_size, self.stride, self.padding)
@@ -321,11 +304,6 @@ class Dropout(Layer):
     p : float
         In [0, 1).
 
-    Raises
-    ------
-    ValueError
-        If `p` is no real number in its range.
-
     Examples
     --------
     >>> Dropout(0.5)
@@ -357,13 +335,6 @@ class Linear(Layer):
         Units, each with a weight for every input.
     bias : bool
         Whether each unit adds a number of its own.
-
-    Raises
-    ------
-    ValueError
-        If `out_features` is below 1, or `bias` is no bool.
-    TypeError
-        If `bias` goes without its name, or the number of inputs is given.
 
     Examples
     --------
@@ -409,17 +380,17 @@ def checked_shape(input_shape):
 
 
 def infer_shapes(layers, shape):
-    """The shape before each layer, and after the last; ValueError for one that no memory holds, even in float32."""
+    """The shape before each layer, and after the last; ValueError for one that no memory holds."""
     if not layers:
         raise ValueError("a network needs at least one layer")
-    require_memory(prod(shape) * 4, f"one sample {shape}")
+    require_memory(prod(shape) * FLOAT_BYTES, f"one sample {shape}")
     shapes = [shape]
     for index, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise TypeError(f"layer {index} is {layer!r}, expected one of fastconv's layers")
         try:
             shapes.append(layer.output_shape(shapes[-1]))
-            require_memory(prod(shapes[-1]) * 4, f"the output {shapes[-1]} of one sample")
+            require_memory(prod(shapes[-1]) * FLOAT_BYTES, f"the output {shapes[-1]} of one sample")
         except ValueError as error:
             raise ValueError(f"layer {index}, {layer!r}: {error}") from None
     return tuple(shapes)

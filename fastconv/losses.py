@@ -1,4 +1,8 @@
-"""Softmax cross-entropy, binary cross-entropy and mean squared error, forward and backward, weighted by sample."""
+"""The losses of `fastconv.functional`, and what they are of: softmax cross-entropy, mean squared error, binary cross-entropy.
+
+Each is a mean over the samples of a batch, ``sum(w*l) / sum(w)`` with `sample_weight`. What bad arguments raise is said in
+`fastconv.functional`, for all operations.
+"""
 
 from math import prod
 from typing import NamedTuple
@@ -24,21 +28,7 @@ class DivergenceError(ValueError):
         self.epoch, self.step = epoch, step
 
 
-class CrossEntropyCache(NamedTuple):
-    """What the cross-entropy's backward pass needs.
-
-    Attributes
-    ----------
-    probabilities : array (N, K)
-        The softmax of the logits.
-    labels : int64 array (N,)
-    weights : array (N, 1)
-        Each sample's share of the loss, 1/N unless weighted.
-    """
-
-    probabilities: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
+# --- one class of several ---
 
 
 def softmax(logits):
@@ -46,24 +36,8 @@ def softmax(logits):
 
     logits (..., K) -> probabilities (..., K)
 
-    Parameters
-    ----------
-    logits : array (..., K)
-
-    Returns
-    -------
-    array (..., K)
-
-    Raises
-    ------
-    ValueError
-        If there is no last axis, or it is empty.
-    TypeError
-        If `logits` does not hold real numbers.
-
     Examples
     --------
-    >>> import numpy as np
     >>> softmax(np.log([[1.0, 2.0, 5.0]])).round(3)
     array([[0.125, 0.25 , 0.625]])
     """
@@ -76,35 +50,28 @@ def softmax(logits):
         return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+class CrossEntropyCache(NamedTuple):
+    """What `cross_entropy_backward` needs: probabilities, labels, and the samples' shares."""
+
+    probabilities: np.ndarray  # (N, K), the softmax of the logits
+    labels: np.ndarray  # int64 (N,)
+    shares: np.ndarray  # (N, 1), what each sample counts for in the mean: 1/N unless weighted
+
+
 def cross_entropy_forward(logits, labels, *, sample_weight=None):
     """The mean of -log softmax(logits)[label] over the batch: sum(w*l) / sum(w).
 
-    logits (N, K), labels (N,) -> loss, a number in nats
+    logits (N, K), labels (N,) -> loss, a number in nats, and cache
 
     Parameters
     ----------
-    logits : array (N, K)
     labels : integer array (N,)
         In [0, K).
     sample_weight : array (N,), optional
-        Not negative. If all are 0, so is the loss.
-
-    Returns
-    -------
-    loss : float
-        NaN for an empty batch.
-    cache : CrossEntropyCache
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit, labels outside [0, K) and negative weights.
-    TypeError
-        For logits that are not real numbers and labels that are not integers.
+        Not negative. If all are 0, so is the loss; that of an empty batch is NaN.
 
     Examples
     --------
-    >>> import numpy as np
     >>> loss, cache = cross_entropy_forward(np.log([[1.0, 3.0]]), [1])
     >>> round(loss, 4), cross_entropy_backward(cache)
     (0.2877, array([[ 0.25, -0.25]]))
@@ -113,181 +80,117 @@ def cross_entropy_forward(logits, labels, *, sample_weight=None):
     if logits.ndim != 2 or logits.shape[1] == 0:
         raise ValueError(f"logits must be (N, K) with at least one class, got shape {logits.shape}")
     labels = as_labels(labels, logits.shape)
-    weights = _shares(sample_weight, len(logits), logits.dtype)
+    shares = _shares(sample_weight, len(logits), logits.dtype)
     rows = np.arange(len(logits))
     with np.errstate(all="ignore"):
         shifted = logits - logits.max(axis=1, keepdims=True)
         exponentials = np.exp(shifted)
         sums = exponentials.sum(axis=1, keepdims=True)
         losses = np.log(sums[:, 0]) - shifted[rows, labels]
-        loss = _weighted_sum(losses, weights)
-        return loss, CrossEntropyCache(exponentials / sums, labels, weights)
+        return _mean(losses, shares), CrossEntropyCache(exponentials / sums, labels, shares)
 
 
 def cross_entropy_backward(cache):
     """The probabilities less the one-hot labels, times each sample's share of the loss.
 
-    -> dlogits (N, K)
-
-    Parameters
-    ----------
-    cache : CrossEntropyCache
-
-    Returns
-    -------
-    dlogits : array (N, K)
+    cache -> dlogits (N, K)
     """
     dlogits = cache.probabilities.copy()
     dlogits[np.arange(len(dlogits)), cache.labels] -= 1
     with np.errstate(all="ignore"):
-        dlogits *= cache.weights
+        dlogits *= cache.shares
     return dlogits
 
 
-class BinaryCrossEntropyCache(NamedTuple):
-    """What the binary cross-entropy's backward pass needs.
-
-    Attributes
-    ----------
-    error : array (N, K)
-        Probabilities less targets.
-    weights : array (N, 1)
-        Each sample's share of the loss, 1/N unless weighted.
-    """
-
-    error: np.ndarray
-    weights: np.ndarray
+# --- numbers ---
 
 
 class MSECache(NamedTuple):
-    """What the mean squared error's backward pass needs.
+    """What `mse_backward` needs: the error, and the samples' shares."""
 
-    Attributes
-    ----------
-    error : array (N, K)
-        y - target.
-    weights : array (N, 1)
-        Each sample's share of the loss, 1/N unless weighted.
-    """
-
-    error: np.ndarray
-    weights: np.ndarray
+    error: np.ndarray  # (N, K), y - target
+    shares: np.ndarray  # (N, 1), what each sample counts for in the mean: 1/N unless weighted
 
 
 def mse_forward(y, target, *, sample_weight=None):
     """The mean of (y - target)**2 over batch and outputs, each sample weighted alike in all its outputs.
 
-    y (N, K), target (N, K) -> loss
+    y (N, K), target (N, K) -> loss, a number, and cache
 
     Parameters
     ----------
-    y, target : array (N, K)
-        Of one shape; a target (N,) is taken for an output (N, 1).
+    target : array (N, K)
+        Or (N,), for an output (N, 1).
     sample_weight : array (N,), optional
-        Not negative. If all are 0, so is the loss.
-
-    Returns
-    -------
-    loss : float
-        NaN for an empty batch.
-    cache : MSECache
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit and negative weights.
-    TypeError
-        For arrays that are not real numbers or not of one precision.
+        Not negative. If all are 0, so is the loss; that of an empty batch is NaN.
 
     Examples
     --------
-    >>> import numpy as np
     >>> loss, cache = mse_forward(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]))
     >>> loss, mse_backward(cache)
     (2.5, array([[ 1., -2.]]))
     """
-    y, target, weights = _compared(y, target, sample_weight, "y")
+    y, target, shares = _compared(y, target, sample_weight, "y")
     with np.errstate(all="ignore"):
         error = y - target
-        outputs = prod(y.shape[1:])
-        losses = (error * error).reshape(len(y), outputs).sum(axis=1) / outputs
-        return _weighted_sum(losses, weights), MSECache(error, weights)
+        return _mean(_means(error * error), shares), MSECache(error, shares)
 
 
 def mse_backward(cache):
     """Twice the error, times each sample's share of the loss, over the number of outputs.
 
-    -> dy (N, K)
-
-    Parameters
-    ----------
-    cache : MSECache
-
-    Returns
-    -------
-    dy : array (N, K)
+    cache -> dy (N, K)
     """
-    return _shared_out(cache.error, cache.weights, 2)
+    return _shared_out(cache.error, cache.shares, 2)
+
+
+# --- a yes or no of each output ---
+
+
+class BinaryCrossEntropyCache(NamedTuple):
+    """What `binary_cross_entropy_with_logits_backward` needs: the error, and the samples' shares."""
+
+    error: np.ndarray  # (N, K), probabilities less targets
+    shares: np.ndarray  # (N, 1), what each sample counts for in the mean: 1/N unless weighted
 
 
 def binary_cross_entropy_with_logits_forward(logits, target, *, sample_weight=None):
-    """Binary cross-entropy: each output is a yes or no of its own.
+    """The mean over outputs of ``-t log p - (1 - t) log(1 - p)`` with p the logit's sigmoid, then over samples.
 
-    logits (N, K), target (N, K), sample_weight (N,) -> loss, a float
-
-    The mean over outputs of ``-t log p - (1 - t) log(1 - p)`` with p the logit's sigmoid, then over samples.
+    logits (N, K), target (N, K) -> loss, a number in nats, and cache
 
     Parameters
     ----------
-    logits, target : array (N, K)
-        Of one shape; a target (N,) is taken for an output (N, 1). Targets are in [0, 1].
+    target : array (N, K)
+        In [0, 1]. Or (N,), for an output (N, 1).
     sample_weight : array (N,), optional
-        Not negative. If all are 0, so is the loss.
-
-    Returns
-    -------
-    loss : float
-        NaN for an empty batch.
-    cache : BinaryCrossEntropyCache
-
-    Raises
-    ------
-    ValueError
-        For shapes that do not fit, targets outside [0, 1] and negative weights.
-    TypeError
-        For arrays that are not real numbers or not of one precision.
+        Not negative. If all are 0, so is the loss; that of an empty batch is NaN.
 
     Examples
     --------
-    >>> import numpy as np
     >>> loss, cache = binary_cross_entropy_with_logits_forward(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]))
     >>> round(loss, 4), binary_cross_entropy_with_logits_backward(cache)
     (0.6931, array([[ 0.25, -0.25]]))
     """
-    logits, target, weights = _compared(logits, target, sample_weight, "logits")
+    logits, target, shares = _compared(logits, target, sample_weight, "logits")
     if not ((target >= 0) & (target <= 1)).all():
         raise ValueError("target must be in [0, 1]")
     with np.errstate(all="ignore"):
         small = np.exp(-abs(logits))  # of the sign that does not overflow
-        losses = (np.maximum(logits, 0) - target * logits + np.log1p(small)).reshape(len(logits), -1).mean(axis=1)
+        losses = np.maximum(logits, 0) - target * logits + np.log1p(small)
         error = np.where(logits >= 0, 1, small) / (1 + small) - target
-        return _weighted_sum(losses, weights), BinaryCrossEntropyCache(error, weights)
+        return _mean(_means(losses), shares), BinaryCrossEntropyCache(error, shares)
 
 
 def binary_cross_entropy_with_logits_backward(cache):
     """The probability less the target, times each sample's share of the loss, over the number of outputs.
 
-    -> dlogits (N, K)
-
-    Parameters
-    ----------
-    cache : BinaryCrossEntropyCache
-
-    Returns
-    -------
-    dlogits : array (N, K)
+    cache -> dlogits (N, K)
     """
-    return _shared_out(cache.error, cache.weights, 1)
+    return _shared_out(cache.error, cache.shares, 1)
+
+
+# --- what is given, checked ---
 
 
 def as_labels(labels, logits_shape, name="labels"):
@@ -340,11 +243,7 @@ def _compared(y, target, sample_weight, name):
     return y, target, _shares(sample_weight, len(y), y.dtype)
 
 
-def _shared_out(error, weights, factor):
-    """`error` times `factor`, each sample's share and that of an output."""
-    outputs = error[0].size if len(error) else 1
-    with np.errstate(all="ignore"):
-        return error * (factor * weights / outputs).reshape((-1,) + (1,) * (error.ndim - 1)).astype(error.dtype)
+# --- means ---
 
 
 def _shares(sample_weight, N, dtype):
@@ -356,9 +255,22 @@ def _shares(sample_weight, N, dtype):
     return (weights / total if total > 0 else weights)[:, None].astype(dtype)
 
 
-def _weighted_sum(losses, weights):
+def _means(losses):
+    """(N, ...) -> (N,): the mean over each sample's outputs."""
+    outputs = prod(losses.shape[1:])
+    return losses.reshape(len(losses), outputs).sum(axis=1) / outputs
+
+
+def _mean(losses, shares):
     """The loss as a Python number; a weightless sample does not count even if its loss is infinite."""
     if len(losses) == 0:
         return float("nan")
-    shares = weights[:, 0]
+    shares = shares[:, 0]
     return float(np.where(shares > 0, losses * shares, 0).sum())
+
+
+def _shared_out(error, shares, factor):
+    """`error` times `factor`, each sample's share and that of an output."""
+    outputs = error[0].size if len(error) else 1
+    with np.errstate(all="ignore"):
+        return error * (factor * shares / outputs).reshape((-1,) + (1,) * (error.ndim - 1)).astype(error.dtype)

@@ -15,6 +15,11 @@ from .support.geometry import integer
 from .support.jit import MISSING
 from .support.threads import limit_threads
 
+DRAWN_AT_ONCE = 2**16
+"""First weights: the numbers that are drawn take twice the room of those that are kept."""
+LAYER_COLUMN = 20
+"""Characters that `summary` gives the layers at least."""
+
 
 class Parameters(dict):
     """Name -> view into a network's buffer: an assignment copies into the view, and no name comes or goes.
@@ -271,7 +276,7 @@ class Sequential:
             parameters, multiply_adds = parameters + size, multiply_adds + work
         rows.append(("total", "", "", f"{parameters:,}", f"{multiply_adds:,}"))
         widths = [max(map(len, column)) for column in zip(*rows)]
-        widths[0] = max(widths[0], 20)
+        widths[0] = max(widths[0], LAYER_COLUMN)
         return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
 
     def save(self, path):
@@ -360,9 +365,8 @@ class Sequential:
                 weight = self.params[names[0]]
                 bound = 1 / np.sqrt(weight[0].size)
                 for value in (self.params[name].reshape(-1) for name in names):
-                    # In pieces: the numbers that are drawn take twice the room of those that are kept.
-                    for start in range(0, value.size, 2**16):
-                        piece = value[start : start + 2**16]
+                    for start in range(0, value.size, DRAWN_AT_ONCE):
+                        piece = value[start : start + DRAWN_AT_ONCE]
                         piece[...] = rng.uniform(-bound, bound, piece.size)
 
     def _most_taps(self):

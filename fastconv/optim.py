@@ -6,6 +6,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+MOST_STEPS = 2**62
+"""A count beyond it is no count: int64 would overflow soon."""
+
 
 def _memory():
     return field(default_factory=WeakKeyDictionary, init=False, repr=False, compare=False)
@@ -83,7 +86,7 @@ class _Optimizer:
             found = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
             raise ValueError(f"the state of {kind} is a dict of {sorted(names)}, got {found}")
         steps = state["steps"]
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 0 <= steps < 2**62:
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 0 <= steps < MOST_STEPS:
             raise ValueError(f"the state's steps must be a count of at least 0, got {steps!r}")
         for name in self.moments:
             value, size = state[name], net.buffer.shape
@@ -141,7 +144,7 @@ class SGD(_Optimizer):
 
     def __post_init__(self):
         _require(self, "lr", "weight_decay")
-        _doubt(self, 10)
+        _doubt(self, most=10)
         _require(self, "momentum", below=1)
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
@@ -205,7 +208,7 @@ class Adam(_Optimizer):
 
     def __post_init__(self):
         _require(self, "lr", "eps", "weight_decay")
-        _doubt(self, 1)
+        _doubt(self, most=1)
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
 
@@ -232,7 +235,7 @@ class Adam(_Optimizer):
 
 
 def _doubt(optimizer, most):
-    """Warn of a learning rate with which nothing is learnt: Adam moves every number by about `lr` a step, and weights are below 1."""
+    """Warn of a rate with which nothing is learnt: Adam moves every number by about `lr` a step, and weights are below 1."""
     if optimizer.lr > most:
         name = type(optimizer).__name__
         warnings.warn(

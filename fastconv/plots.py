@@ -35,7 +35,7 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None, score_name="validation score"):
-        """Draw what a fitted ConvNetClassifier or ConvNetRegressor recorded; also scikit-learn's MLPs, and either at the end of a Pipeline.
+        """Draw what a fitted ConvNetClassifier or ConvNetRegressor recorded, or scikit-learn's MLPs, also at a Pipeline's end.
 
         Parameters
         ----------

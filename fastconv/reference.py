@@ -527,7 +527,7 @@ def _count(down, across, i, j, count_include_pad):
 class ReLUCache:
     """What `relu_backward` needs of the forward pass."""
 
-    blocked: np.ndarray  # bool, True where x <= 0: no gradient passes there
+    open: np.ndarray  # bool, False where x <= 0: no gradient passes there
     dtype: np.dtype  # of x
 
 
@@ -546,8 +546,8 @@ def relu_forward(x):
     cache : ReLUCache
     """
     x = _float(x)
-    blocked = x <= 0  # not "~(x > 0)", which is True for nan
-    return np.where(blocked, x.dtype.type(0), x), ReLUCache(blocked, x.dtype)
+    open = ~(x <= 0)  # not "x > 0", which is False for nan
+    return np.where(open, x, x.dtype.type(0)), ReLUCache(open, x.dtype)
 
 
 def relu_backward(dy, cache):
@@ -564,15 +564,15 @@ def relu_backward(dy, cache):
     -------
     dx : array
     """
-    dy = _gradient(dy, cache.blocked.shape, cache.dtype).astype(cache.dtype)
-    return np.where(cache.blocked, dy.dtype.type(0), dy)  # a product with the mask would make nan of 0 * inf
+    dy = _gradient(dy, cache.open.shape, cache.dtype).astype(cache.dtype)
+    return np.where(cache.open, dy, dy.dtype.type(0))  # a product with the mask would make nan of 0 * inf
 
 
 @dataclass(frozen=True, eq=False)
 class DropoutCache:
     """What `dropout_backward` needs of the forward pass."""
 
-    keep: np.ndarray  # bool, as x
+    kept: np.ndarray  # bool, as x
     scale: np.floating  # 1 / (1 - p), of x's dtype
 
 
@@ -596,7 +596,7 @@ def dropout_forward(x, p, *, rng):
     if not 0 <= p < 1:
         raise ValueError(f"p must be in [0, 1), got {p!r}")
     x = _float(x)
-    cache = DropoutCache(keep=rng.random(x.shape) >= p, scale=x.dtype.type(1 / (1 - p)))
+    cache = DropoutCache(kept=rng.random(x.shape) >= p, scale=x.dtype.type(1 / (1 - p)))
     return _drop(x, cache), cache
 
 
@@ -615,11 +615,11 @@ def dropout_backward(dy, cache):
     -------
     dx : array
     """
-    return _drop(_gradient(dy, cache.keep.shape, cache.scale.dtype).astype(cache.scale.dtype), cache)
+    return _drop(_gradient(dy, cache.kept.shape, cache.scale.dtype).astype(cache.scale.dtype), cache)
 
 
 def _drop(a, cache):
-    return np.where(cache.keep, a * cache.scale, a.dtype.type(0))
+    return np.where(cache.kept, a * cache.scale, a.dtype.type(0))
 
 
 # Flatten and linear --------------------------------------------------------------------------------------------------

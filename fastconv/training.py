@@ -11,11 +11,13 @@ from .optim import SGD, Adam
 from .support.arrays import as_float, is_finite, layout_hint, require_finite, require_shape, within
 from .support.geometry import integer
 from .support.jit import require_numba
-from .support.streams import DropoutStream
+from .support.streams import SEEDS, DropoutStream
 from .support.threads import limit_threads
 
 EXTREME = 1e6
 """Above any picture's numbers, those of 16 bits included."""
+SAMPLES_A_CALL = 2**20
+"""Epochs that nobody looks between are trained together, up to so many samples: the less time goes by outside the backend."""
 BACKENDS = ("loop", "im2col", "compiled")
 
 
@@ -98,7 +100,8 @@ def train(
     TypeError
         For arrays that are not real numbers, or labels that are not integers.
     DivergenceError
-        When the loss, the parameters or the optimizer's state stop being finite; network and optimizer are then as before that step.
+        When the loss, the parameters or the optimizer's state stop being finite; network and optimizer are then as before that
+        step.
 
     Examples
     --------
@@ -113,40 +116,38 @@ def train(
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}")
     _require_optimizer(optimizer)
-    X, y = _samples(net, X, y, loss, "X", "y")
-    require_finite(net.buffer, "net.buffer")
-    if validation is not None:
-        validation = _samples(net, *_two(validation), loss, "validation X", "validation y")
-    weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
-    if weights is not None and not weights.any():
-        raise ValueError("sample_weight must not be all zero")
+    data, validation = _data(net, X, y, sample_weight, validation, loss)
     ops = _operations(backend, net.dtype)
     n_threads = None if n_threads is None else integer(n_threads, "n_threads", 1)
     rng = np.random.default_rng(random_state)
-    seed = int(rng.integers(2**32))
+    seed = int(rng.integers(SEEDS))
     if ops is None:
         from .engine import Trainer
 
-        run_epochs = Trainer(net, (X, y, weights), loss, optimizer, seed=seed, n_threads=n_threads, batch_size=batch_size)
+        run_epochs = Trainer(net, data, loss, optimizer, seed=seed, n_threads=n_threads, batch_size=batch_size)
     else:
-        run_epochs = Steps(net, X, y, weights, loss, optimizer, ops, seed)
-    history = History()
-    # Nobody looks on between epochs without these: the fewer calls, the less time goes by outside the backend.
-    together = 1 if validation is not None or callback is not None else max(1, 2**20 // len(X))
+        run_epochs = Steps(net, data, loss, optimizer, ops, seed)
+    history, n = History(), len(data[0])
+    together = SAMPLES_A_CALL // n if validation is None and callback is None else 1
     with limit_threads(None if ops is None else n_threads):
-        for epoch in range(0, epochs, together):
-            orders = [rng.permutation(len(X)) if shuffle else np.arange(len(X)) for _ in range(min(together, epochs - epoch))]
+        for epoch, orders in _orders(epochs, max(1, together), n, rng if shuffle else None):
             try:
-                losses = run_epochs(np.array(orders), batch_size)
+                history.loss += run_epochs(orders, batch_size)
             except DivergenceError as found:
-                seen = Steps(net, X, y, weights, loss, optimizer, ops or functional, seed)
+                seen = Steps(net, data, loss, optimizer, ops or functional, seed)
                 raise _explained(found, seen, orders[found.epoch], batch_size, epoch + found.epoch) from None
-            history.loss += losses
             if validation is not None:
                 _validate(net, *validation, loss, history)
             if callback is not None and callback(epoch, history) is True:
                 break
     return history
+
+
+def _orders(epochs, together, n, rng):
+    """For each call of the backend its first epoch's number, and its epochs' orders (`together`, n), shuffled with an `rng`."""
+    for epoch in range(0, epochs, together):
+        number = min(together, epochs - epoch)
+        yield epoch, np.array([np.arange(n) if rng is None else rng.permutation(n) for _ in range(number)])
 
 
 def _explained(found, seen, order, batch_size, epoch):
@@ -163,8 +164,9 @@ def _explained(found, seen, order, batch_size, epoch):
 class Steps:
     """Epochs of forward, backward and optimizer steps with a module of operations."""
 
-    def __init__(self, net, X, y, weights, loss, optimizer, ops, seed):
-        self.net, self.X, self.y, self.weights = net, X, y, weights
+    def __init__(self, net, data, loss, optimizer, ops, seed):
+        self.net = net
+        self.X, self.y, self.weights = data
         self.optimizer, self.ops, self.seed = optimizer, ops, seed
         self.loss_forward = getattr(ops, f"{loss}_forward")
         self.loss_backward = getattr(ops, f"{loss}_backward")
@@ -279,8 +281,20 @@ def _two(validation):
     return validation
 
 
+def _data(net, X, y, sample_weight, validation, loss):
+    """-> (X, y, weights or None), (validation X, validation y) or None: checked in full before the first step."""
+    X, y = _samples(net, X, y, loss, "X", "y")
+    require_finite(net.buffer, "net.buffer")
+    if validation is not None:
+        validation = _samples(net, *_two(validation), loss, "validation X", "validation y")
+    weights = None if sample_weight is None else as_weights(sample_weight, len(X), net.dtype)
+    if weights is not None and not weights.any():
+        raise ValueError("sample_weight must not be all zero")
+    return (X, y, weights), validation
+
+
 def _samples(net, X, y, loss, X_name, y_name):
-    """X as the network's input and y as what its loss compares, checked in full before the first step."""
+    """X as the network's input and y as what its loss compares."""
     X = as_float(X, X_name, net.dtype)
     hint = layout_hint(X.shape, net.input_shape, X_name.rpartition(" ")[2])
     require_shape(X, (len(X) if X.ndim else 0, *net.input_shape), X_name, f"for input_shape {net.input_shape}{hint}")
@@ -303,13 +317,13 @@ def _samples(net, X, y, loss, X_name, y_name):
 
 
 def _finite(x, dtype, name):
-    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, so whoever writes into it changes numbers only."""
+    """`x` in the network's `dtype`, checked. Not copied: nothing is indexed by it, who writes into it changes numbers only."""
     require_finite(x, name)
     x = within(x, dtype, name)
     largest = max(-float(x.min()), float(x.max())) if x.size else 0
     if largest > EXTREME:
         warnings.warn(
-            f"{name} holds numbers up to {largest:g}; scale it to about 1, or training diverges", UserWarning, stacklevel=4
+            f"{name} holds numbers up to {largest:g}; scale it to about 1, or training diverges", UserWarning, stacklevel=5
         )
     return x
 

@@ -1,4 +1,4 @@
-"""Pastes a page as a reader would: its Python and console blocks, in order, into one namespace. `python tests/pages.py PAGE`."""
+"""Pastes a page as a reader would: its Python and console blocks, in order, in one namespace. `python tests/pages.py PAGE`."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Cases for the tests of convolutions and pools: hypothesis draws the shapes, never only square ones, a seed fills the arrays."""
+"""Cases for the tests of convolutions and pools: hypothesis draws the shapes, not only square ones, a seed fills the arrays."""
 
 from dataclasses import dataclass, field
 

@@ -56,3 +56,9 @@ def test_pytorch_agrees(dtype):
     assert_allclose(loss, expected.item(), rtol=1e-6)
     assert backward(cache).dtype == dtype
     assert_allclose(backward(cache), leaf.grad.numpy(), rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("module", [fast, loops])
+def test_an_empty_batch_has_no_mean(module):
+    loss, cache = module.binary_cross_entropy_with_logits_forward(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert np.isnan(loss) and module.binary_cross_entropy_with_logits_backward(cache).shape == (0, 3)

@@ -231,7 +231,9 @@ def test_golden_files_load_for_ever(path):
 
 
 def test_there_are_golden_files_of_this_version():
-    assert {path.stem for path in GOLDEN.glob(f"*_v{safetensors.VERSION}.safetensors")} >= {f"{k}_v{safetensors.VERSION}" for k in ("network", "classifier", "regressor")}  # fmt: skip
+    version = safetensors.VERSION
+    expected = {f"{kind}_v{version}" for kind in ("network", "classifier", "regressor")}
+    assert {path.stem for path in GOLDEN.glob(f"*_v{version}.safetensors")} >= expected
 
 
 def _classifier(classes=("a", "b", "c"), **settings):
@@ -401,7 +403,7 @@ def test_a_file_of_others_is_called_that(tmp_path):
 
 
 def forge(path, edit):
-    """Let `edit` change the description and the tensors' table of a file, and put its checksums right again; "RAW x" becomes x."""
+    """Let `edit` change the description and the tensors' table of a file, and put its checksums right; "RAW x" becomes x."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
@@ -421,6 +423,10 @@ def _set_last_layer(about, out_features):
     about["layers"][-1][1]["out_features"] = out_features
 
 
+def _move(entry, by):
+    entry["data_offsets"] = [start + by for start in entry["data_offsets"]]
+
+
 @pytest.mark.parametrize(
     "edit, message",
     [
@@ -428,7 +434,10 @@ def _set_last_layer(about, out_features):
         (lambda about, table: _set_last_layer(about, 2**30), r"6.bias is F32 \[2\], expected float32 \(1073741824,\)"),
         (lambda about, table: _set_last_layer(about, 2**62), "out_features must be"),
         (lambda about, table: about["input_shape"].__setitem__(1, 2**28), "expected float32"),
-        (lambda about, table: (_set_last_layer(about, 2**30), table["6.weight"].update(shape=[2**30, 12])), "6.weight lies at bytes|6.bias is"),
+        (
+            lambda about, table: (_set_last_layer(about, 2**30), table["6.weight"].update(shape=[2**30, 12])),
+            "6.weight lies at bytes|6.bias is",
+        ),
         (lambda about, table: table["6.bias"].update(data_offsets=[-8, 0]), "6.bias lies at bytes -8 to 0"),
         (lambda about, table: table["6.bias"].update(data_offsets=table["6.weight"]["data_offsets"]), "lies at bytes"),
         (lambda about, table: about["layers"].append(["ReLU", {"inplace": True}]), "ReLU has no field 'inplace'"),
@@ -455,13 +464,16 @@ def _set_last_layer(about, out_features):
         (lambda about, table: about["layers"][4][1].update(p="RAW 1e999"), "the number 1e999"),
         (lambda about, table: about["layers"][4][1].update(p="RAW NaN"), "the number NaN"),
         (lambda about, table: _set_last_layer(about, "RAW " + 5000 * "9"), "the number 9999"),
-        (lambda about, table: about.update(estimator={"a": "RAW " + 9000 * "[" + 9000 * "]"}), "does not describe a network: Recursion"),
+        (
+            lambda about, table: about.update(estimator={"a": "RAW " + 9000 * "[" + 9000 * "]"}),
+            "does not describe a network: Recursion",
+        ),
         (lambda about, table: about["layers"].append(["Layer", {}]), "unknown layer 'Layer'"),
         (lambda about, table: about["layers"].append([["ReLU"], {}]), "does not describe a network"),
         (lambda about, table: table["6.bias"].update(shape=[2.0]), "no integers"),
         (lambda about, table: table["0.weight"].update(shape=[2, True, 1, 2]), "no integers"),
-        (lambda about, table: table["6.bias"].update(data_offsets=[start + 4.0 for start in table["6.bias"]["data_offsets"]]), "no integers"),
-        (lambda about, table: table["6.bias"].update(data_offsets=[start + 4 for start in table["6.bias"]["data_offsets"]]), "without gaps"),
+        (lambda about, table: _move(table["6.bias"], 4.0), "no integers"),
+        (lambda about, table: _move(table["6.bias"], 4), "without gaps"),
         (lambda about, table: about.update(estimator={"a": 2**20 * "a"}), "at most 1,048,576"),
     ],
 )  # fmt: skip

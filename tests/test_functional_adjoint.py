@@ -1,6 +1,6 @@
 """Whole numbers, whose sums are exact: a backward pass is the adjoint of its forward pass to the last bit, not to a tolerance.
 
-Where y is linear in x, ``sum(dy * y(x)) == sum(dx(dy) * x)`` for every dy and x, which leaves no room for a lost or doubled term.
+Where y is linear in x, ``sum(dy * y(x)) == sum(dx(dy) * x)`` for every dy and x: there is no room for a lost or doubled term.
 """
 
 import numpy as np

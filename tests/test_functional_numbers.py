@@ -234,7 +234,7 @@ def test_only_the_proportions_of_the_weights_count(weight, dtype):
     expected, _ = fast.cross_entropy_forward(logits, labels)
     loss, cache = fast.cross_entropy_forward(logits, labels, sample_weight=[weight, weight])
     assert_allclose(loss, expected, rtol=1e-6)
-    assert_allclose(cache.weights, 0.5, rtol=1e-6)
+    assert_allclose(cache.shares, 0.5, rtol=1e-6)
 
 
 # SciPy ---------------------------------------------------------------------------------------------------------------

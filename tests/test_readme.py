@@ -1,4 +1,4 @@
-"""README and documentation: every block runs as pasted, commands and packages exist, the numbers are those that were measured."""
+"""README and documentation: every block runs as pasted, commands and packages exist, the numbers are those measured."""
 
 import functools
 import json

@@ -214,11 +214,11 @@ def test_relu_by_hand():
 def test_dropout_scales_what_it_keeps_and_blocks_the_rest():
     x = np.arange(1.0, 13).reshape(3, 4)
     y, cache = ref.dropout_forward(x, 0.75, rng=np.random.default_rng(3))
-    keep = np.random.default_rng(3).random((3, 4)) >= 0.75
-    assert 0 < keep.sum() < 12
-    assert_array_equal(y, np.where(keep, 4 * x, 0))
-    assert_array_equal(ref.dropout_backward(np.full((3, 4), 5.0), cache), np.where(keep, 20.0, 0))
-    assert_array_equal(ref.dropout_backward(np.full((3, 4), inf), cache), np.where(keep, inf, 0))
+    kept = np.random.default_rng(3).random((3, 4)) >= 0.75
+    assert 0 < kept.sum() < 12
+    assert_array_equal(y, np.where(kept, 4 * x, 0))
+    assert_array_equal(ref.dropout_backward(np.full((3, 4), 5.0), cache), np.where(kept, 20.0, 0))
+    assert_array_equal(ref.dropout_backward(np.full((3, 4), inf), cache), np.where(kept, inf, 0))
 
 
 def test_dropout_of_0_changes_nothing_and_of_1_is_refused():

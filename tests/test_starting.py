@@ -1,4 +1,4 @@
-"""The package starts wherever Python finds it: optimised, in a zip, without its sources, without a home, and beside caches that others can write."""
+"""The package starts wherever Python finds it: optimised, zipped, without sources or a home, beside caches others can write."""
 
 import compileall
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 from numba import config
 
 import fastconv
-from fastconv.command import doctor
+from fastconv.command import _doctor as doctor
 from fastconv.support.jit import is_kept, is_warm, kernel
 
 PACKAGE = Path(fastconv.__file__).parent
@@ -200,6 +200,19 @@ def test_damaged_machine_code_is_made_anew_with_one_warning(fresh, damage):
     with pytest.warns(UserWarning, match="compiles it anew"):
         assert _compiles(make())
     assert not _compiles(make()) and len([*folder.iterdir()]) == 1
+
+
+@compiled_only
+@pytest.mark.parametrize("lost", ["_reduce", "_rebuild"])
+def test_a_numba_that_is_made_differently_costs_one_warning(fresh, monkeypatch, lost):
+    from numba.core.compiler import CompileResult
+
+    _, make = fresh
+    if lost == "_rebuild":
+        assert _compiles(make())
+    monkeypatch.delattr(CompileResult, lost)
+    with pytest.warns(UserWarning, match=lost):
+        assert _compiles(make())
 
 
 @compiled_only

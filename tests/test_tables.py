@@ -88,21 +88,22 @@ def test_the_target_of_a_table(tmp_path, content, target, X, y):
     assert found[1].tolist() == y
 
 
+NO_NUMBER = "is not a number; write it as a number, or leave the column out"
 ASK = "give the target's column by number, --target 0 for the first, --target -1 for the last"
 
 
 @pytest.mark.parametrize(
     "content, target, answer",
     [
-        ("a,b,y\n1,yes,0\n", None, ": line 2, column b: 'yes' is not a number; write it as a number, or leave the column out"),
+        ("a,b,y\n1,yes,0\n", None, f": line 2, column b: 'yes' {NO_NUMBER}"),
         ("a,b\n1,yes\n", None, ": line 2, column b: 'yes' is not a number; if b is what to predict, name it: --target b"),
         ("a,b,y\n1,2,0\n\n3,,0\n", None, ": line 4, column b: no number (''); fill it in, or leave the line out"),
         ("a,b,y\n1,2,0\n3,NA,0\n", None, ": line 3, column b: no number ('NA'); fill it in, or leave the line out"),
         ("a,b,y\n1,2,0\n3,nan,0\n", None, ": line 3, column b: no number ('nan'); fill it in, or leave the line out"),
         ("a;b;y\n1,5;2;0\n", None, ": line 2, column a: '1,5' has a comma; write numbers such as 1.5 and 1000"),
         ('a,y\n1,0\n"1,234.5",0\n', None, ": line 3, column a: '1,234.5' has a comma; write numbers such as 1.5 and 1000"),
-        ("a,b,y\n1,2,0\n3,1e400,0\n", None, ": line 3, column b: '1e400' is not a number; write it as a number, or leave the column out"),
-        ("a,b,y\n1,1_0,0\n", None, ": line 2, column b: '1_0' is not a number; write it as a number, or leave the column out"),
+        ("a,b,y\n1,2,0\n3,1e400,0\n", None, f": line 3, column b: '1e400' {NO_NUMBER}"),
+        ("a,b,y\n1,1_0,0\n", None, f": line 2, column b: '1_0' {NO_NUMBER}"),
         ("a,b,y\n1,2,0\n1,2,\n", None, ": line 3, column y: no target"),
         ("a,b,y\n1,2,0\n1,2,nan\n", None, ": line 3, column y: no target"),
         ("a,b,y\n1,2,0\n1,2\n", None, ": line 3 has 2 cells, the first line has 3"),
@@ -118,11 +119,11 @@ ASK = "give the target's column by number, --target 0 for the first, --target -1
         ("1,2,3\n4,5,6\n", None, f": no line of names; {ASK}"),
         ("1,2,3\n4,5,6\n", "3", f": no line of names, 3 columns, so --target 3 is none; {ASK}"),
         ("1,2,3\n4,5,6\n", "y", f": no line of names, 3 columns, so --target y is none; {ASK}"),
-        ("1,2,3\n4,x,6\n", "0", ": line 2, column 1 (the first is 0): 'x' is not a number; write it as a number, or leave the column out"),
+        ("1,2,3\n4,x,6\n", "0", f": line 2, column 1 (the first is 0): 'x' {NO_NUMBER}"),
         ("", None, ": expected a line of names and at least one row"),
         ("a,b,y\n", None, ": expected a line of names and at least one row"),
         ("\n\n,,\n", None, ": expected a line of names and at least one row"),
-        ("a,y\n" + "z" * 999 + ",1\n", None, f": line 2, column a: '{'z' * 57}...' is not a number; write it as a number, or leave the column out"),
+        ("a,y\n" + "z" * 999 + ",1\n", None, f": line 2, column a: '{'z' * 57}...' {NO_NUMBER}"),
         (b"a,y\n\xfc,1\n", None, ": not UTF-8 text"),
         ("a,y\n1,2\n".encode("utf-16"), None, ": not UTF-8 text"),
     ],
@@ -357,7 +358,7 @@ def test_bombs_and_stumps(tmp_path, name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.npz", "t-images-idx3-ubyte"])
 def test_what_memory_cannot_hold_is_refused(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(sources, "_memory", lambda: 2**20)
+    monkeypatch.setattr(sources, "physical_memory", lambda: 2**20)
     X = np.random.default_rng(0).integers(0, 9, (600, 1200)).astype("u1")
     if "npz" in name:
         np.savez(tmp_path / name, X=X)
@@ -412,7 +413,8 @@ def test_a_cell_that_is_too_large_is_a_warning(tmp_path, capsys):
     model = tmp_path / "m.safetensors"
     run(capsys, "train", written(tmp_path / "t.csv", "\n".join(["a,b,y", *lines])), "--epochs", 1, "--save", model, "--json")
     path = written(tmp_path / "large.csv", "\n".join(["a,b,y", lines[0], "", "0.5,-1e300,1", *lines[1:]]))
-    answer = f"fastconv: warning: {path}: line 4, column b: -1e+300 is too large to be squared in 32 bits; is it a mark for a missing number?\n"
+    answer = f"fastconv: warning: {path}: line 4, column b: -1e+300 is too large to be squared in 32 bits"
+    answer += "; is it a mark for a missing number?\n"
     far = written(tmp_path / "far.csv", "a,y\n1,2\n3,1e160\n4,5\n")
     with pytest.warns(UserWarning, match=r"far.csv: line 3, column y: 1e\+160 is too large"):
         assert read_data(far)[1].tolist() == [2, 1e160, 5]
@@ -428,7 +430,7 @@ def test_warnings_are_one_line_each_and_none_twice(tmp_path, capsys, monkeypatch
             warnings.warn(text, UserWarning, stacklevel=1)
         return {}
 
-    monkeypatch.setattr("fastconv.command.doctor.examine", examine)
+    monkeypatch.setattr("fastconv.command._doctor.examine", examine)
     assert run(capsys, "doctor") == (0, "", "fastconv: warning: two lines \\x1b[31m\nfastconv: warning: another\n")
 
 

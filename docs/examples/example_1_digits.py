@@ -6,8 +6,8 @@ A convolutional network is one more estimator: it goes where every other goes.
 """
 
 # %%
-# The digits are flat rows of 64 features; a square number of features is taken for a square image. Suppose that one pixel in fifty was
-# lost: a transformer before the network fills the gaps.
+# The digits are flat rows of 64 features; a square number of features is taken for a square image. Suppose that one pixel in
+# fifty was lost: a transformer before the network fills the gaps.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

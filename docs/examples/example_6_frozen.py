@@ -2,8 +2,8 @@
 Training further with some layers frozen
 ========================================
 
-A network that has learnt one task is taken for another: its convolutions stay as they are, a new head is trained. What is frozen need not be run
-in every epoch: its output is computed once, and the head trains on that.
+A network that has learnt one task is taken for another: its convolutions stay as they are, a new head is trained. What is
+frozen need not be run in every epoch: its output is computed once, and the head trains on that.
 """
 
 # %%

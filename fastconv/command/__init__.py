@@ -1,1 +1,1 @@
-"""The `fastconv` command: its options, what it reads, and what it does."""
+"""The `fastconv` command: a file for each subcommand, with its options and what it does, and the tables that they read."""

@@ -244,7 +244,7 @@ def _kept(index, layer, cache):
     if isinstance(layer, MaxPool2d):
         return {f"{index}.argmax": cache.argmax}
     if isinstance(layer, ReLU):
-        return {f"{index}.open": ~cache.shut}
+        return {f"{index}.open": cache.open}
     if isinstance(layer, Dropout) and cache is not None:
         return {f"{index}.kept": cache.kept}
     return {}

@@ -115,18 +115,20 @@ class _Graph:
         return helper.make_model(graph, producer_name="fastconv", opset_imports=[opset], ir_version=IR_VERSION)
 
 
-def _window(layer, shape):
-    w = layer.window(shape)
+def _sliding(w):
+    """The attributes of a window."""
     return {"kernel_shape": [w.KH, w.KW], "strides": [w.SH, w.SW], "pads": [w.PT, w.PL, w.PB, w.PR]}
 
 
+def _convolution(layer, shape):
+    w = layer.window(shape)
+    return "Conv", _sliding(w) | {"group": layer.groups, "dilations": [w.DH, w.DW]}
+
+
 _NODES = {
-    Conv2d: lambda layer, shape: (
-        "Conv",
-        _window(layer, shape) | {"group": layer.groups, "dilations": list(layer.window(shape)[6:8])},
-    ),
-    MaxPool2d: lambda layer, shape: ("MaxPool", _window(layer, shape)),
-    AvgPool2d: lambda layer, shape: ("AveragePool", _window(layer, shape) | {"count_include_pad": 1}),
+    Conv2d: _convolution,
+    MaxPool2d: lambda layer, shape: ("MaxPool", _sliding(layer.window(shape))),
+    AvgPool2d: lambda layer, shape: ("AveragePool", _sliding(layer.window(shape)) | {"count_include_pad": 1}),
     ReLU: lambda layer, shape: ("Relu", {}),
     Flatten: lambda layer, shape: ("Flatten", {"axis": 1}),
     Linear: lambda layer, shape: ("Gemm", {"transB": 1}),

@@ -1,7 +1,8 @@
 """Model files: .safetensors with PyTorch's names, plus one metadata key that describes and checks everything.
 
-A safetensors file is a header length (8 bytes), a JSON header, and the tensors. Its metadata key "fastconv" holds canonical JSON:
-the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one of the header, taken with its own field blank.
+A safetensors file is a header length (8 bytes), a JSON header, and the tensors. Its metadata key "fastconv" holds canonical
+JSON: the format's version, the architecture, for an estimator its preprocessing and classes, a SHA-256 of every tensor, and one
+of the header, taken with its own field blank.
 """
 
 import errno
@@ -34,6 +35,10 @@ _DESCRIPTION = {"version": int, "input_shape": list, "dtype": str, "layers": lis
 """What the metadata key holds, beside "estimator"."""
 _BLANK = "0" * 64
 LONGEST_HEADER, _MOST_LAYERS = 2**20, 1000
+_LENGTH = 8
+"""Bytes of the header's length, and what the header's own length is a multiple of."""
+_MOST_DIGITS = 20
+"""Of an integer of 64 bits, its sign included."""
 
 
 class ModelFileError(ValueError):
@@ -53,7 +58,8 @@ class Stored(NamedTuple):
 def save_model(net, path, estimator=None):
     """Write `net` to `path`, whole or not at all; `estimator` is JSON that describes what surrounds it.
 
-    The numbers are copied once and then described and written: those of a network in training may lie between two steps, the file is whole.
+    The numbers are copied once and then described and written: those of a network in training may lie between two steps, the
+    file is whole.
     """
     flat = net.buffer.astype(net.dtype.newbyteorder("<"))
     if len(net.layers) > _MOST_LAYERS:
@@ -77,14 +83,14 @@ def save_model(net, path, estimator=None):
 
 
 def _header(about, table):
-    """The length and the header, which is filled up to a multiple of eight bytes."""
+    """The length and the header, which is filled up."""
     text = _canonical({"__metadata__": {"fastconv": _canonical(about)}} | table).encode()
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-len(text) % _LENGTH)
     if len(text) > LONGEST_HEADER:
         raise ValueError(
             f"the description of the model takes {len(text):,} bytes, a model file holds at most {LONGEST_HEADER:,}"
         )
-    return len(text).to_bytes(8, "little") + text
+    return len(text).to_bytes(_LENGTH, "little") + text
 
 
 def load_model(path):
@@ -111,14 +117,13 @@ def _open_regular(path):
 
 
 def _read(file, size):
-    start = file.read(8)
+    start = file.read(_LENGTH)
     length = int.from_bytes(start, "little")
-    if len(start) < 8 or length > min(size - 8, LONGEST_HEADER):
-        raise ModelFileError(
-            f"not a model file: {size} bytes with a header of {length}, which must lie in the file and have at most {LONGEST_HEADER:,}"
-        )
+    if len(start) < _LENGTH or length > min(size - _LENGTH, LONGEST_HEADER):
+        where = f"which must lie in the file and have at most {LONGEST_HEADER:,}"
+        raise ModelFileError(f"not a model file: {size} bytes with a header of {length}, {where}")
     data = start + file.read(length)
-    table = _json(data[8:])
+    table = _json(data[_LENGTH:])
     if "fastconv" not in table.get("__metadata__", {}):
         raise ModelFileError("not written by fastconv: it has no description; Sequential.load_state_dict takes its tensors")
     about = _json(table.pop("__metadata__")["fastconv"])
@@ -157,7 +162,7 @@ def _described(about):
 
 
 def _checked_table(table, shapes, dtype):
-    """-> name -> its first byte: just the tensors that the layers need, each of its shape, one after the other without a gap."""
+    """-> name -> its first byte: just the tensors that the layers need, each of its shape, one after the other, no gaps."""
     if table.keys() != shapes.keys():
         raise ModelFileError(f"tensors {sorted(table)}, the layers have {sorted(shapes)}")
     found = {name: _checked_place(name, entry, shapes[name], dtype) for name, entry in table.items()}
@@ -254,7 +259,7 @@ def _json(text):
         return float(digits) if isfinite(float(digits)) else refuse(digits)
 
     def whole(digits):
-        return int(digits) if len(digits) <= 20 else refuse(digits)
+        return int(digits) if len(digits) <= _MOST_DIGITS else refuse(digits)
 
     text = text.decode() if isinstance(text, bytes) else text
     return json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=whole, object_pairs_hook=unique)

@@ -15,9 +15,10 @@ _PREFIX, _SUFFIX = ".fastconv-", ".tmp"
 
 
 def write_whole(path, *parts):
-    """Write `parts`, one after the other, to a temporary file in the same folder, then rename: at every moment the old file or the new one is whole.
+    """Write `parts`, one after the other, to a temporary file in the same folder, then rename it.
 
-    A new file's mode follows the umask, that of a replaced one stays. A link is followed, and what is no file, such as /dev/stdout, is written to.
+    So the old file or the new one is whole at every moment. A new file's mode follows the umask, that of a replaced one stays.
+    A link is followed, and what is no file, such as /dev/stdout, is written to.
     """
     path = Path(os.path.realpath(path))
     try:

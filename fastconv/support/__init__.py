@@ -1,1 +1,1 @@
-"""What carries the rest: the border, windows, random numbers by counter, threads, Numba, and a forward pass with NumPy alone."""
+"""What carries the rest: the border, windows, random numbers by counter, threads, Numba, and prediction with NumPy alone."""

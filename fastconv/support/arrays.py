@@ -6,6 +6,12 @@ from numbers import Real
 
 import numpy as np
 
+SMALL = 2**28
+"""Bytes that every machine has: what is smaller is not compared with this one's memory."""
+UNKNOWN_MEMORY = 2**46
+"""Bytes, where the system does not say: more than any machine has."""
+GIB = 2**30
+
 
 def as_float(x, name, whole=np.float32):
     """`x` as a C-contiguous, writable, native array of float32 or float64, copied only where it must be.
@@ -70,8 +76,8 @@ def require_shape(x, shape, name, because):
 
 def require_memory(size, name):
     """Raise ValueError if `size` bytes are more than this machine's memory."""
-    if size > 2**28 and size > _physical_memory():
-        raise ValueError(f"{name} would take {size / 2**30:,.1f} GiB, more than this machine's memory")
+    if size > SMALL and size > physical_memory():
+        raise ValueError(f"{name} would take {size / GIB:,.1f} GiB, more than this machine's memory")
 
 
 def within(x, dtype, name):
@@ -140,8 +146,9 @@ def _require_one(shape, dtype, name):
     require_memory(prod(max(size, 1) for size in shape) * dtype.itemsize, f"{name} {shape}")
 
 
-def _physical_memory():
+def physical_memory():
+    """Bytes."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows
-        return 2**46
+        return UNKNOWN_MEMORY

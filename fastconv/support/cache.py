@@ -1,7 +1,8 @@
 """Machine code on disk, where only this user can write: it is run as it is found.
 
-Not Numba's own cache: that one reads pickles which others may have written, needs a source file beside the code, fails for ever on a damaged index,
-and lets two processes that compile two signatures of a function mix them up. Here each signature is one file: a SHA-256 and what it is of.
+Not Numba's own cache: that one reads pickles which others may have written, needs a source file beside the code, fails for
+ever on a damaged index, and lets two processes that compile two signatures of a function mix them up. Here each signature is
+one file: a SHA-256 and what it is of.
 """
 
 import hashlib
@@ -65,6 +66,8 @@ class KernelCache(NullCache):
                 _write(path, dumps(cres._reduce()))
         except OSError as error:
             self._warn(f"compiles without its cache: {error}; {ADVICE}")
+        except Exception as error:  # another Numba's results may be made differently
+            self._warn(f"compiles without its cache: {error!r}")
 
     def _path(self, sig, codegen):
         kind = hashlib.sha256(repr((sig, codegen.magic_tuple(), self._settings)).encode()).hexdigest()
@@ -77,7 +80,7 @@ class KernelCache(NullCache):
 
 
 def sources(package, *stems):
-    """The bytes of the Python files of a package, or of those named, from a folder, a zip, or compiled files without sources."""
+    """The bytes of a package's Python files, or of those named, from a folder, a zip, or compiled files without sources."""
     files = [file for file in resources.files(package).iterdir() if file.name.endswith((".py", ".pyc"))]
     wanted = [file for file in files if not stems or file.name.rpartition(".")[0] in stems]
     return [file.read_bytes() for file in sorted(wanted, key=lambda file: file.name)]
@@ -85,7 +88,10 @@ def sources(package, *stems):
 
 @cache
 def folder_for(key):
-    """The folder named `key`, made where this user can write: in NUMBA_CACHE_DIR, beside the package, or in the user's own cache; None if nowhere."""
+    """The folder named `key`, made where this user can write, or None.
+
+    That is in NUMBA_CACHE_DIR, beside the package, or in the user's own cache.
+    """
     own = f"fastconv-{os.getuid()}" if _POSIX else "fastconv"
     beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "__pycache__")
     users = os.path.join(AppDirs(appname="numba", appauthor=False).user_cache_dir, own)
@@ -126,7 +132,7 @@ def _read(path):
     _require_own(os.stat(os.path.dirname(path)), os.path.dirname(path))
     with open(path, "rb") as file:
         _require_own(os.fstat(file.fileno()), path)
-        digest, data = file.read(32), file.read()
+        digest, data = file.read(hashlib.sha256().digest_size), file.read()
     if digest != hashlib.sha256(data).digest():
         raise ValueError("it is damaged")
     return data

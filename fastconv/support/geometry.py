@@ -7,6 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 _LARGEST = 2**31 - 1
+WINDOWS, AXES = 4096, 256
+"""How many are remembered, and of how many axes the taps, which are arrays: training asks for the same few all the time."""
+
+NO_GAP = 4
+"""Taps between the first and the last that a window sees, per pixel: above it they are looked for one window at a time."""
 
 
 class Window(NamedTuple):
@@ -32,9 +37,19 @@ class Window(NamedTuple):
     OW: int
 
     @property
+    def down(self):
+        """Along the rows: the image's size, taps, stride, dilation, padding before and positions."""
+        return self.H, self.KH, self.SH, self.DH, self.PT, self.OH
+
+    @property
+    def across(self):
+        """Along the columns, the same."""
+        return self.W, self.KW, self.SW, self.DW, self.PL, self.OW
+
+    @property
     def is_pointwise(self):
         """Whether the patches are the image itself, pixel for pixel."""
-        return self[2:12] == (1, 1, 1, 1, 1, 1, 0, 0, 0, 0)
+        return self.KH == self.KW == self.SH == self.SW == 1 and not (self.PT or self.PB or self.PL or self.PR)
 
 
 def integer(value, name, least):
@@ -84,17 +99,17 @@ def conv_window(H, W, kernel_size, stride, padding, dilation):
     """The Window of a convolution or of im2col over an H x W image."""
     kernel, stride = pair(kernel_size, "kernel_size", 1), pair(stride, "stride", 1)
     dilation = pair(dilation, "dilation", 1)
-    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), False, False)
+    return _window(H, W, kernel, stride, dilation, _padding(padding), False, False)
 
 
 def pool_window(H, W, kernel_size, stride, padding, dilation=1, ceil_mode=False):
     """The Window of a pool: stride is the kernel size unless given, padding at most half a dilated window."""
     kernel, dilation = pair(kernel_size, "kernel_size", 1), pair(dilation, "dilation", 1)
     stride = kernel if stride is None else pair(stride, "stride", 1)
-    return _window(H, W, *kernel, *stride, *dilation, _padding(padding), bool(ceil_mode), True)
+    return _window(H, W, kernel, stride, dilation, _padding(padding), bool(ceil_mode), True)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=AXES)
 def taps_inside(size, K, S, D, before, count):
     """The taps along one axis with which some window sees the image, ascending: bounded by the image, however large K is."""
 
@@ -103,7 +118,7 @@ def taps_inside(size, K, S, D, before, count):
         return range(max(-(start // D), 0), min((size - 1 - start) // D + 1, K))
 
     first, stop = seen(count - 1).start, seen(0).stop
-    if stop - first <= 4 * size:
+    if stop - first <= NO_GAP * size:
         return np.arange(first, stop)
     # ceil_mode may put a second window far from the first.
     return np.unique(np.concatenate([seen(i) for i in range(count)]))
@@ -133,8 +148,9 @@ def _padding(padding):
     return high, high, wide, wide
 
 
-@lru_cache(maxsize=4096)
-def _window(H, W, KH, KW, SH, SW, DH, DW, padding, ceil_mode, is_pool):
+@lru_cache(maxsize=WINDOWS)
+def _window(H, W, kernel, stride, dilation, padding, ceil_mode, is_pool):
+    (KH, KW), (SH, SW), (DH, DW) = kernel, stride, dilation
     span_h, span_w = (KH - 1) * DH + 1, (KW - 1) * DW + 1
     if padding == "valid":
         PT = PB = PL = PR = 0

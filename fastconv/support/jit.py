@@ -11,7 +11,8 @@ try:
 
     MISSING = None
 except ImportError as error:  # not installed, or not for this NumPy
-    MISSING = f"this needs numba ({error}); without it networks and estimators predict, and only fastconv.train(backend='loop') trains"
+    MISSING = f"this needs numba ({error}); without it networks and estimators predict, and only "
+    MISSING += "fastconv.train(backend='loop') trains"
 
 if not MISSING and hasattr(os, "register_at_fork"):
     # A child that was forked while another thread compiled would wait for that thread, which it has not.
@@ -25,8 +26,8 @@ if not MISSING and hasattr(os, "register_at_fork"):
 def kernel(function=None, *, key=None):
     """Compile `function` on its first call, without the GIL, and remember the machine code on disk.
 
-    Unlike ``numba.njit(cache=True)``, which raises where no folder is writable or a file is damaged. A `key` names a folder of the
-    cache: a hash over the sources of all that is compiled into a function, without it those of its own file.
+    Unlike ``numba.njit(cache=True)``, which raises where no folder is writable or a file is damaged. A `key` names a folder of
+    the cache: a hash over the sources of all that is compiled into a function, without it those of its own file.
     """
     if function is None:
         return lambda function: kernel(function, key=key)
@@ -35,7 +36,7 @@ def kernel(function=None, *, key=None):
     # No wrapper for C, and none for Python where only other kernels call: a fifth of the time of a first start.
     private = function.__name__.startswith("_")
     compiled = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=private)(function)
-    if not numba.config.DISABLE_JIT:
+    if not is_off():
         compiled._cache = KernelCache(function, key or fingerprint(function.__module__))
     return compiled
 

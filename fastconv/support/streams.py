@@ -2,6 +2,11 @@
 
 import numpy as np
 
+SEEDS = 2**32
+"""A seed of a stream is below it."""
+BITS = 24
+"""Of a number between 0 and 1, as many as a float32 holds."""
+
 
 class DropoutStream:
     """Numbers in [0, 1), each a hash of (seed, step, layer, sample, unit).
@@ -10,7 +15,7 @@ class DropoutStream:
     """
 
     def __init__(self, seed, step):
-        self._key = mix(mix(np.uint32(seed)) ^ np.uint32(step & 0xFFFFFFFF))
+        self._key = mix(mix(np.uint32(seed)) ^ np.uint32(step % SEEDS))
         self._layer = 0
 
     def random(self, shape):
@@ -21,7 +26,7 @@ class DropoutStream:
         units = np.arange(int(np.prod(shape[1:])), dtype=np.uint32)
         samples = mix(key ^ np.arange(N, dtype=np.uint32))[:, None]
         bits = mix(samples ^ units)
-        return ((bits >> np.uint32(8)) * 2.0**-24).reshape(shape)
+        return ((bits >> np.uint32(32 - BITS)) * 2.0**-BITS).reshape(shape)
 
 
 def mix(h):

@@ -18,11 +18,11 @@ def read_data(source, target=None, features=None, *, with_target=True):
     Parameters
     ----------
     source : str
-        "digits"; or a table, .csv, .tsv, .txt or .data; or an .npz file with arrays X and y, or x_train and y_train; or an idx file of
-        images with its labels beside it, such as train-images-idx3-ubyte. Tables and idx files may be gzipped.
+        "digits"; or a table, .csv, .tsv, .txt or .data; or an .npz file with arrays X and y, or x_train and y_train; or an idx
+        file of images with its labels beside it, such as train-images-idx3-ubyte. Tables and idx files may be gzipped.
     target : str, optional
-        The column of a table, or the array of an .npz file, that holds the target; in a table without names the column's number, from 0
-        or, backwards, from -1.
+        The column of a table, or the array of an .npz file, that holds the target; in a table without names the column's
+        number, from 0 or, backwards, from -1.
     features : list of str, optional
         The columns of a table to read, in this order; without it all but the target and an unnamed index.
     with_target : bool

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .lines import MOST_SHOWN
 from .sources import Refused, opened, require_no_bomb
 
 TRAINING = (("X", "y"), ("x", "y"), ("x_train", "y_train"), ("X_train", "y_train"), ("train_images", "train_labels"))
@@ -22,7 +23,7 @@ DAMAGED = (ValueError, TypeError, AttributeError, EOFError, OSError, RuntimeErro
 
 
 def read_npz(source, target, with_target, to_test=False):
-    """X and y, or x_train and y_train; with `to_test` x_test and y_test, or None where there are none. -> X (n, ...), y (n,) or None"""
+    """-> X (n, ...), y (n,) or None: X and y, or x_train and y_train; with `to_test` x_test and y_test, or None."""
     with opened(source) as (file, size):
         try:
             archive = zipfile.ZipFile(file)
@@ -36,7 +37,7 @@ def read_npz(source, target, with_target, to_test=False):
         answers = target or answers
         for name in (samples or "X", *([answers] if target or to_test else [])):
             if name not in members:
-                raise ValueError(f"{source}: no array {name}, only {', '.join(sorted(members)[:10])}")
+                raise ValueError(f"{source}: no array {name}, only {', '.join(sorted(members)[:MOST_SHOWN])}")
         names = [samples, answers] if with_target and answers in members else [samples]
         require_no_bomb(source, sum(members[name].file_size for name in names), size)
         X, y = *(_member(source, archive, members[name]) for name in names), *[None] * (2 - len(names))
@@ -106,15 +107,13 @@ def _idx(source):
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES or not 1 <= head[3] <= 4:
             raise ValueError(f"{source}: not an idx file")
-        dtype, shape = (
-            np.dtype(IDX_TYPES[head[2]]),
-            tuple(np.frombuffer(file.read(4 * head[3]).ljust(16, b"\0"), ">u4").tolist()[: head[3]]),
-        )
+        dtype, n_axes = np.dtype(IDX_TYPES[head[2]]), head[3]
+        sizes = file.read(4 * n_axes).ljust(4 * n_axes, b"\0")  # cut off: no bytes, as it says below
+        shape = tuple(np.frombuffer(sizes, ">u4").tolist())
         needed = prod(shape) * dtype.itemsize
         require_no_bomb(source, needed, size)
         content = file.read(needed + 1)
     if len(content) != needed:
-        raise ValueError(
-            f"{source}: its header says {shape}, {needed:,} bytes, it holds {'more' if len(content) > needed else f'{len(content):,}'}"
-        )
+        held = "more" if len(content) > needed else f"{len(content):,}"
+        raise ValueError(f"{source}: its header says {shape}, {needed:,} bytes, it holds {held}")
     return np.frombuffer(content, dtype).reshape(shape)

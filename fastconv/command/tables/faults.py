@@ -15,9 +15,8 @@ def explain(table, otherwise):
     """Raise for the first line that is wrong; where Python's reader finds none, say what NumPy's said."""
     for line, cells in read_again(table):
         if len(cells) != table.n_columns:
-            raise ValueError(
-                f"{table.source}: line {line} has {len(cells)} cell{'s' * (len(cells) != 1)}, the first line has {table.n_columns}"
-            )
+            found = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+            raise ValueError(f"{table.source}: line {line} has {found}, the first line has {table.n_columns}")
         if not _are_plain(cells, table.wanted):
             for k in table.wanted:
                 _require_number(table, line, k, cells[k].strip())

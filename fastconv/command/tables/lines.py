@@ -10,6 +10,10 @@ from typing import NamedTuple
 from .sources import Refused, opened, require_no_bomb
 
 LONGEST_LINE = 2**26
+CHECKED_EVERY = 2**16
+"""Characters after which it is asked anew whether there is room for what is read."""
+LONGEST_SHOWN, MOST_SHOWN = 60, 10
+"""Characters of a cell or name in a message, and names."""
 
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?", "-")
 
@@ -34,7 +38,7 @@ class Table(NamedTuple):
 
 def short(text):
     """A cell or a name may be of any length, a message may not."""
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def is_number(text):
@@ -50,7 +54,7 @@ def numbered_lines(source, file, size):
             total += len(line)
             if len(line) == LONGEST_LINE:
                 raise Refused(f"{source}: a line of more than {LONGEST_LINE:,} characters; not a table")
-            if total >= checked + 2**16:
+            if total >= checked + CHECKED_EVERY:
                 require_no_bomb(source, total, size)
                 checked = total
             if line.strip(',;\t "\r\n') and not (has_comments and line.startswith("#")):

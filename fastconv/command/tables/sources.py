@@ -5,7 +5,8 @@ import os
 import stat
 import zlib
 from contextlib import contextmanager
-from functools import cache
+
+from ...support.arrays import physical_memory
 
 SUSPECT_SIZE, SUSPECT_RATIO = 256 * 2**20, 100
 """A file that unpacks to more than both is a bomb, not data."""
@@ -40,14 +41,5 @@ def require_no_bomb(source, unpacked, size):
 
 def require_room(source, needed):
     """`needed` bytes are at most half of this machine's memory."""
-    if needed > _memory() / 2:
+    if needed > physical_memory() / 2:
         raise Refused(f"{source}: it needs {needed:,} bytes or more, over half of this machine's memory")
-
-
-@cache
-def _memory():
-    """Bytes, where the system says."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return float("inf")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from .faults import explain, warn_of_large
-from .lines import MISSING, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
+from .lines import MISSING, MOST_SHOWN, Table, find_delimiter, is_number, line_of, numbered_lines, records, short
 from .sources import Refused, opened, require_room
 
 TARGETS = ("target", "label", "class", "y")
@@ -19,9 +19,15 @@ TARGETS = ("target", "label", "class", "y")
 INDEX = ("", "Unnamed: 0")
 """Names of a first column that only counts the rows."""
 
+NUMBER_BYTES = 8
+"""Of a feature, float64."""
+
+ROWS_A_CHECK = 1024
+"""Rows after which it is asked anew whether there is room for the array."""
+
 
 def read_text(source, target, features, with_target):
-    """-> X (n, features), or (n, side, side) where the columns are named as pixels; y (n,) or None; names of the features or None"""
+    """-> X (n, features), or (n, side, side) of columns that are named as pixels; y (n,) or None; names of features or None"""
     try:
         with opened(source) as (file, size):
             lines = (line for _, line in numbered_lines(source, file, size))
@@ -71,7 +77,8 @@ def _by_name(source, delimiter, names, target, features, with_target):
     numbers = {name: k for k, name in enumerate(names)}
     missing = [name for name in (*([] if target is None else [target]), *(features or ())) if name not in numbers]
     if missing:
-        shown = ", ".join(map(short, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+        shown = ", ".join(map(short, names[:MOST_SHOWN])) + more
         raise ValueError(f"{source}: no column {short(missing[0])!r}, only {shown}")
     found = target
     if target is None and (with_target or features is None):
@@ -89,9 +96,8 @@ def _by_name(source, delimiter, names, target, features, with_target):
 def _by_number(source, delimiter, first, target, features, with_target):
     n = len(first)
     if features is not None:
-        raise ValueError(
-            f"{source}: no line of names; the model was trained on columns named {', '.join(map(short, features[:3]))}{', ...' * (len(features) > 3)}"
-        )
+        named = ", ".join(map(short, features[:3])) + ", ..." * (len(features) > 3)
+        raise ValueError(f"{source}: no line of names; the model was trained on columns named {named}")
     rule = "give the target's column by number, --target 0 for the first, --target -1 for the last"
     if target is None and with_target:
         raise ValueError(f"{source}: no line of names; {rule}")
@@ -109,7 +115,7 @@ def _table(source, *described):
 
 
 def _as_images(X, names):
-    """Rows as square images where the columns are named as their pixels: pixel0 to pixel783, pixel1 to pixel784, 1x1 to 28x28."""
+    """Square images where the columns are named as their pixels: pixel0 to pixel783, pixel1 to pixel784, 1x1 to 28x28."""
     side = isqrt(len(names)) if names else 0
     if side < 3 or side * side != len(names):
         return X
@@ -131,7 +137,7 @@ def _load(table, body):
         raise
     except ValueError as error:
         explain(table, " ".join(str(error).split("; use")[0].split()))
-    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, 8))
+    X = as_strided(data[f"x{table.wanted[0]}"], (len(data), len(table.wanted)), (dtype.itemsize, NUMBER_BYTES))
     return X, None if table.target is None else data[f"y{table.target}"][:, 0]
 
 
@@ -150,15 +156,15 @@ def _layout(table):
         (first, (_, start)), *more = run
         names.append(f"{kind}{first}")
         formats.append(({"x": "f8", "y": "O", "ignored": "U2"}[kind], (1 + len(more),)))
-        offsets.append(8 * start)
+        offsets.append(NUMBER_BYTES * start)
     return np.dtype({"names": names, "formats": formats, "offsets": offsets})
 
 
 def _sized(table, body, dtype):
-    """The lines, while there is room for the array that they become; spaces before a quote are dropped, as Python's reader does."""
+    """The lines, while there is room for the array they become; spaces before a quote are dropped, as Python's reader does."""
     gap = f'{table.delimiter or chr(0)} "'
     for row, line in enumerate(body, 1):
-        if row % 1024 == 0:
+        if row % ROWS_A_CHECK == 0:
             require_room(table.source, row * dtype.itemsize)
         yield re.sub(f'{table.delimiter} +"(?!")', f'{table.delimiter}"', line) if gap in line else line
 

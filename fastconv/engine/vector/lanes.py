@@ -8,6 +8,7 @@ from functools import partial
 import numba
 
 from ...support.cache import sources
+from ...support.jit import is_off
 from ...support.jit import kernel as compiled
 
 
@@ -25,7 +26,7 @@ def _features():
 
 FEATURES = _features()
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
-USE_TWIN = bool(numba.config.DISABLE_JIT) or not IS_X86 or os.environ.get("FASTCONV_TWIN") == "1"
+USE_TWIN = is_off() or not IS_X86 or os.environ.get("FASTCONV_TWIN") == "1"
 """Whether plain Numba loops stand in for the vector code: without the JIT, and where only x86 was tested."""
 HAS_FMA = "fma" in FEATURES or "avx512f" in FEATURES
 # The tile's width is the vector's. As many accumulators as lanes leave room in AVX-512's 32 and AVX2's 16 registers.

@@ -1,11 +1,24 @@
-"""What fastconv found on this machine, and compiling everything ahead."""
+"""`fastconv doctor`: what was found on this machine, and compiling everything ahead."""
 
 import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from .output import print_found
+
+ABOUT = "what was found on this machine"
 PACKAGES = ("numpy", "numba", "llvmlite", "scikit-learn")
+
+
+def add_options(command):
+    """To argparse's `command`."""
+    command.add_argument("--warm", action="store_true", help="compile everything ahead")
+
+
+def run(options):
+    """Print a line each."""
+    seconds = warm() if options.warm else None
+    print_found(examine() | ({"compiled in": f"{seconds:.1f} s"} if options.warm else {}), options.json)
 
 
 def examine():
@@ -56,20 +69,22 @@ def warm():
 
     from .. import Adam, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
 
-    start = time.perf_counter()
+    start, N = time.perf_counter(), 20  # more samples than any vector has lanes
     layers = [Conv2d(2, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(2)]
     for dtype, backend, loss in (
         *(("float32", "compiled", "cross_entropy"), ("float32", "compiled", "mse")),
         *(("float32", "im2col", "cross_entropy"), ("float64", "im2col", "cross_entropy")),
     ):
         net = Sequential(layers, (1, 5, 5), random_state=0, dtype=dtype)
-        x, y = np.zeros((20, 1, 5, 5), dtype), np.zeros(20, int) if loss == "cross_entropy" else np.zeros((20, 2))
-        train(net, x, y, epochs=1, batch_size=20, optimizer=Adam(), backend=backend, loss=loss, random_state=0)
+        x, y = np.zeros((N, *net.input_shape), dtype), np.zeros(N, int) if loss == "cross_entropy" else np.zeros((N, 2))
+        train(net, x, y, epochs=1, batch_size=N, optimizer=Adam(), backend=backend, loss=loss, random_state=0)
         net.predict(x)
     return time.perf_counter() - start
 
 
 def _version(package):
+    from importlib.metadata import PackageNotFoundError, version  # here: every command would wait 25 ms for it
+
     try:
         return version(package)
     except PackageNotFoundError:
