@@ -1,11 +1,15 @@
 """What `Trace.why` hands over: the terms of one number, and for a pool the windows that had a say in it."""
 
-import re
 from dataclasses import dataclass, field
-from math import fsum, isfinite, prod
+from math import fsum, isfinite, isinf, prod
 from typing import NamedTuple
 
-_GATE = re.compile(r"lost|\d+\.(open|kept)\[.*\]")
+import numpy as np
+
+from .names import Name, entry, output
+
+GATES = ("open", "kept")
+"""Arrays of ones and zeros; what they stop is 0, whatever it was."""
 
 
 class Term(NamedTuple):
@@ -26,7 +30,7 @@ class Term(NamedTuple):
     def value(self):
         """The product of the factors. A gate that is shut stops infinity, too."""
         product = prod(self.factors)
-        if not isfinite(product) and any(f == 0 and _GATE.fullmatch(source) for f, source in zip(self.factors, self.sources)):
+        if not isfinite(product) and any(f == 0 and _is_gate(source) for f, source in zip(self.factors, self.sources)):
             return 0.0
         return product
 
@@ -34,6 +38,10 @@ class Term(NamedTuple):
         pairs = [(source, number(factor)) for source, factor in zip(self.sources, self.factors)]
         product = " * ".join(source if source == factor else f"{source} {factor}" for source, factor in pairs)
         return f"{product}  =  {number(self.value)}"
+
+
+def _is_gate(source):
+    return source == "lost" or Name.parse(source).own in GATES
 
 
 class Look(NamedTuple):
@@ -103,6 +111,37 @@ class Ledger:
             lines += [f"  {position}.  {term}" for position, term in enumerate(terms, 1)]
             lines.append(f"  sum of {len(terms)} term{'s' if len(terms) != 1 else ''}: {number(total(terms))}")
         return "\n".join([*lines, *(f"  {line}" for line in (*self.looks, *self.notes))])
+
+
+def ledger_of(trace, name, index):
+    """The `Ledger` of ``trace[name][index]``, for a `Name`."""
+    readings, looks, notes = _rules(trace, name, index)
+    readings = {
+        label: tuple(Term(tuple(map(trace.resolve, sources)), tuple(sources)) for sources in rule(*index))
+        for label, rule in readings.items()
+    }
+    terms, value = next(iter(readings.values())), float(trace[name][index])
+    if isinf(value) and isfinite(total(terms)):
+        limits = np.finfo(trace[name].dtype)
+        notes = (*notes, f"the sum does not fit into {limits.dtype}, whose largest number is {limits.max:.3g}")
+    equation = trace.equations[str(name)].text
+    return Ledger(
+        entry(name, *index), value, equation, terms, readings if len(readings) > 1 else {}, tuple(looks), tuple(notes)
+    )
+
+
+def _rules(trace, name, index):
+    """-> readings (label -> rule), looks, notes"""
+    if name == output(len(trace.layers) - 1).d:
+        return {"": trace.criterion.gradient_terms}, (), ()
+    if name.is_activation and (name.gradient or name.own == "out"):
+        operation, own = trace.operations[name.layer + name.gradient], "dx" if name.gradient else "out"
+        return operation.readings(own), operation.looks(own, index), operation.notes(own, index)
+    if name.gradient and name.layer is not None:
+        return trace.operations[name.layer].readings(name.own), (), ()
+    if rule := trace.criterion.rule(name):
+        return {"": rule}, (), ()
+    return {"": lambda *index: [[entry(name, *index)]]}, (), ("it is given, or read off, not computed as a sum",)
 
 
 def total(terms):

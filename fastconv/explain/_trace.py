@@ -1,17 +1,17 @@
 """`trace`: one forward and one backward pass with every array kept under its name, by the functions that training uses."""
 
-import re
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import functional
-from ..layers import AvgPool2d, Conv2d, Dropout, MaxPool2d, ReLU
 from ..losses import LOSSES
 from ..support.arrays import as_float
-from . import equations, sheets
-from .terms import account
-
-_ENTRY = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[(?P<index>[\s\d,-]*)\])?")
+from . import worksheets
+from .equations import Equation
+from .ledger import ledger_of
+from .names import FUNCTIONS, Name, output, parse_applied, parse_entry
+from .operations import CRITERIA, operation_of
 
 
 def trace(net, x, labels, *, loss="cross_entropy", rng=None):
@@ -54,11 +54,18 @@ def trace(net, x, labels, *, loss="cross_entropy", rng=None):
     x = _copied(x, "x", net)
     if len(x) == 0:
         raise ValueError(f"x has shape {x.shape}, expected at least one sample to trace")
-    losses = {"cross_entropy": _cross_entropy, "mse": _mse, "binary_cross_entropy_with_logits": _binary_cross_entropy}
+    criterion = CRITERIA[loss]
     with np.errstate(all="ignore"):
-        arrays, caches = _forward(net, x, rng)
-        gradients = {"d loss": np.array(1, net.dtype), **_backward(net, caches, losses[loss](arrays, net, labels))}
-    return Trace(net, loss, {**arrays, **gradients}, caches)
+        steps, arrays = list(forward(net, x, rng)), {"input": x}
+        for index, step in enumerate(steps):
+            own = step.params | operation_of(step.layer).remembered(step.x, step.cache) | {"out": step.y}
+            arrays |= {str(Name(False, index, name)): array for name, array in own.items()}
+        y, caches = steps[-1].y, [step.cache for step in steps]
+        answers = labels if criterion.takes_labels else _copied(labels, "target", net)
+        value, cache = criterion.forward(y, answers)
+        arrays |= {**criterion.between(y, answers, cache), "loss": np.array(value, net.dtype)}
+        arrays |= {"d loss": np.array(1, net.dtype), **backward(net.layers, net.shapes, caches, criterion.backward(cache))}
+    return Trace(net, loss, arrays, caches)
 
 
 class Trace:
@@ -81,22 +88,28 @@ class Trace:
     loss : str
     caches : list
         Of the forward pass, one a layer.
+    operations : list of Operation
+        What is known of each layer.
+    criterion : Loss
+        What is known of the loss.
     """
 
     def __init__(self, net, loss, arrays, caches):
         self.layers, self.shapes, self.loss, self.caches = net.layers, net.shapes, loss, caches
         self._arrays = arrays
         self.names = tuple(arrays)
+        self.operations = [operation_of(layer)(self, index) for index, layer in enumerate(net.layers)]
+        self.criterion = CRITERIA[loss](self)
         self.constants = _constants(self)
-        self.equations = equations.write(self)
+        self.equations = _equations(self)
 
     def __getitem__(self, name):
-        if name not in self._arrays:
+        if str(name) not in self._arrays:
             raise ValueError(f"no array {name!r}; the names are {', '.join(self.names)}")
-        return self._arrays[name]
+        return self._arrays[str(name)]
 
     def __contains__(self, name):
-        return name in self._arrays
+        return str(name) in self._arrays
 
     def __iter__(self):
         return iter(self.names)
@@ -124,23 +137,18 @@ class Trace:
         ValueError
             For an unknown name, or an index outside its array.
         """
-        return account(self, *self.parse(entry))
+        name, index = self.parse(entry)
+        return ledger_of(self, Name.parse(name), index)
 
     def parse(self, entry):
         """``"0.out[0,0,2,3]"`` -> ``("0.out", (0, 0, 2, 3))``, checked."""
-        match = _ENTRY.fullmatch(entry.strip()) if isinstance(entry, str) else None
-        if match is None:
-            raise ValueError(f"{entry!r} is not a name with an index, such as 'd 0.out[0,0,1,2]'")
-        shape = self[match["name"]].shape
-        try:
-            index = tuple(int(number) for number in (match["index"] or "").split(",") if number.strip())
-        except ValueError:
-            raise ValueError(f"{entry!r} has an index that is no list of integers") from None
+        name, index = parse_entry(entry)
+        shape = self[name].shape
         if len(index) != len(shape):
-            raise ValueError(f"{entry!r} has {len(index)} indices, {match['name']!r} has shape {shape}")
+            raise ValueError(f"{entry!r} has {len(index)} indices, {name!r} has shape {shape}")
         if not all(0 <= i < size for i, size in zip(index, shape)):
-            raise ValueError(f"{entry!r} is out of range, {match['name']!r} has shape {shape}")
-        return match["name"], index
+            raise ValueError(f"{entry!r} is out of range, {name!r} has shape {shape}")
+        return name, index
 
     def resolve(self, source):
         """The number that a source of a `Term` stands for.
@@ -156,9 +164,9 @@ class Trace:
         """
         if source in self.constants:
             return self.constants[source]
-        for prefix, function in _FUNCTIONS.items():
-            if source.startswith(prefix):
-                return float(function(self.resolve(source.removeprefix(prefix).removesuffix(")"))))
+        function, inside = parse_applied(source)
+        if function:
+            return float(FUNCTIONS[function](self.resolve(inside)))
         name, index = self.parse(source)
         return float(self._arrays[name][index])
 
@@ -174,7 +182,7 @@ class Trace:
         -------
         str
         """
-        return sheets.text(self, worksheet)
+        return worksheets.text(self, worksheet)
 
     def to_markdown(self, *, worksheet=False):
         """The whole step as Markdown with LaTeX equations.
@@ -188,7 +196,7 @@ class Trace:
         -------
         str
         """
-        return sheets.markdown(self, worksheet)
+        return worksheets.markdown(self, worksheet)
 
     def to_html(self, path):
         """Write one self-contained page that steps through the network, forward and back, with the terms of every number.
@@ -211,9 +219,6 @@ class Trace:
         write_page(self, path)
 
 
-_FUNCTIONS = {"exp(": np.exp, "log(": np.log, "log1p(": np.log1p, "1/": np.reciprocal}
-
-
 def _copied(array, name, net):
     """A copy in the network's precision: training the network further must not change what was traced."""
     given = as_float(array, name, net.dtype)
@@ -224,94 +229,57 @@ def _copied(array, name, net):
     return copy
 
 
-def _forward(net, x, rng):
-    """-> arrays up to the last layer's output, caches"""
-    arrays, caches, y = {"input": x}, [], x
+class Step(NamedTuple):
+    """What one layer did on the way forward: its parameters are copies, under their own names."""
+
+    layer: object
+    shape: tuple
+    x: np.ndarray
+    params: dict
+    y: np.ndarray
+    cache: object
+
+
+def forward(net, x, rng):
+    """One forward pass: a `Step` for each layer."""
     if x.shape[1:] != net.input_shape:
         raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, net.input_shape))})")
     for index, (layer, shape) in enumerate(zip(net.layers, net.shapes)):
-        params = {f"{index}.{name}": net.params[f"{index}.{name}"].copy() for name in layer.parameter_shapes(shape)}
-        y, cache = layer.forward(functional, y, list(params.values()), rng)
-        arrays |= params | _kept(index, layer, cache) | {f"{index}.out": y}
-        caches.append(cache)
-    return arrays, caches
+        params = {own: net.params[f"{index}.{own}"].copy() for own in layer.parameter_shapes(shape)}
+        y, cache = layer.forward(functional, x, list(params.values()), rng)
+        yield Step(layer, shape, x, params, y, cache)
+        x = y
 
 
-def _kept(index, layer, cache):
-    """What the layer keeps for its backward pass, by name."""
-    if isinstance(layer, Conv2d) and cache.cols is not None:
-        return {f"{index}.cols": cache.cols.reshape(len(cache.cols), -1)}  # (C*KH*KW, N*OH*OW)
-    if isinstance(layer, MaxPool2d):
-        return {f"{index}.argmax": cache.argmax}
-    if isinstance(layer, ReLU):
-        return {f"{index}.open": ~cache.shut}
-    if isinstance(layer, Dropout) and cache is not None:
-        return {f"{index}.kept": cache.kept}
-    return {}
-
-
-def _cross_entropy(arrays, net, labels):
-    """Adds what lies between logits and loss to `arrays`; -> the gradient to the logits"""
-    logits = arrays[f"{len(net.layers) - 1}.out"]
-    loss, cache = functional.cross_entropy_forward(logits, labels)
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    onehot = np.zeros_like(logits)
-    onehot[np.arange(len(logits)), cache.labels] = 1
-    sums = exponentials.sum(axis=1)
-    losses = np.log(sums) - shifted[np.arange(len(logits)), cache.labels]
-    arrays |= {"shifted": shifted, "exponentials": exponentials, "sums": sums, "probabilities": cache.probabilities,
-               "onehot": onehot, "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
-    return functional.cross_entropy_backward(cache)
-
-
-def _mse(arrays, net, target):
-    """Adds target, error and loss to `arrays`; -> the gradient to the last output"""
-    y = arrays[f"{len(net.layers) - 1}.out"]
-    target = _copied(target, "target", net)
-    loss, cache = functional.mse_forward(y, target)
-    arrays |= {"target": target.reshape(y.shape), "error": cache.error, "loss": np.array(loss, net.dtype)}
-    return functional.mse_backward(cache)
-
-
-def _binary_cross_entropy(arrays, net, target):
-    """Adds what lies between logits and loss to `arrays`; -> the gradient to the logits
-
-    A yes or no is a softmax over the logit and 0; shifted is the smaller of the two less the larger.
-    """
-    logits, target = arrays[f"{len(net.layers) - 1}.out"], _copied(target, "target", net)
-    loss, cache = functional.binary_cross_entropy_with_logits_forward(logits, target)
-    target = target.reshape(logits.shape)
-    shifted = -abs(logits)
-    exponentials = np.exp(shifted)
-    sums = 1 + exponentials
-    probabilities = np.where(logits > 0, 1, exponentials) / sums
-    losses = np.log1p(exponentials) + np.maximum(logits, 0) - target * logits
-    arrays |= {"shifted": shifted, "exponentials": exponentials, "sums": sums, "probabilities": probabilities,
-               "target": target, "losses": losses, "loss": np.array(loss, net.dtype)}  # fmt: skip
-    return functional.binary_cross_entropy_with_logits_backward(cache)
-
-
-def _backward(net, caches, dy):
+def backward(layers, shapes, caches, dy):
     """Every gradient by name. `Sequential.backward` stops at the first parameters; here the input gets one too."""
     gradients = {}
-    for index in range(len(net.layers) - 1, -1, -1):
-        gradients[f"d {index}.out"] = dy
-        dy, found = net.layers[index].backward(functional, dy, caches[index], True)
-        for name, gradient in zip(net.layers[index].parameter_shapes(net.shapes[index]), found, strict=True):
-            gradients[f"d {index}.{name}"] = gradient
+    for index in range(len(layers) - 1, -1, -1):
+        gradients[str(output(index).d)] = dy
+        dy, found = layers[index].backward(functional, dy, caches[index], True)
+        for own, gradient in zip(layers[index].parameter_shapes(shapes[index]), found, strict=True):
+            gradients[str(Name(True, index, own))] = gradient
     return gradients | {"d input": dy}
 
 
 def _constants(trace):
-    N, outputs = len(trace["input"]), trace[f"{len(trace.layers) - 1}.out"][0].size
-    constants = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won": 1.0, "lost": 0.0, "1/N": 1 / N}
-    if trace.loss != "cross_entropy":
-        constants |= {"1/(N*K)": 1 / (N * outputs), "2/(N*K)": 2 / (N * outputs)}
-    for layer, shape, cache in zip(trace.layers, trace.shapes, trace.caches):
-        if isinstance(layer, AvgPool2d):
-            window = layer.window(shape)
-            constants[f"1/{window.KH * window.KW}"] = 1 / (window.KH * window.KW)
-        if isinstance(layer, Dropout) and cache is not None:
-            constants[equations.dropout_scale(layer)] = float(cache.scale)
+    constants = {
+        "1": 1.0,
+        "-1": -1.0,
+        "padding": 0.0,
+        "between strides": 0.0,
+        "won": 1.0,
+        "lost": 0.0,
+        "1/N": 1 / len(trace["input"]),
+    }
+    for knower in (trace.criterion, *trace.operations):
+        constants |= knower.constants()
     return constants
+
+
+def _equations(trace):
+    """name -> Equation, for every array of `trace`."""
+    found = {"input": "input[n,c,h,w] is given", "d loss": "d loss = 1"}
+    for knower in (*trace.operations, trace.criterion):
+        found |= {str(name): text for name, text in knower.equations().items()}
+    return {name: Equation.of(found.get(name, name)) for name in trace.names}

@@ -5,9 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mistakes import END, MISTAKES, variations
-from .planted import Planted
+from .mistakes import choices, rank
 from .rounding import TIGHT, tiers
+from .wrong_gradients import WrongGradients
+
+_UNITS = 8
+"""In the last place, of what was added up for a number."""
+
+_NOTHING = 1e-300
+"""Added where a size of 0 would be divided by."""
 
 
 class Fit(NamedTuple):
@@ -34,10 +40,10 @@ class Search:
     """The given gradient (float64, of ``dtype`` before) against every planted one."""
 
     def __init__(self, trace, name, given, dtype):
-        self.planted, self.name, self.given = Planted(trace), name, given
-        self.right = self.planted.gradient(name, ())
+        self.wrong, self.name, self.given = WrongGradients(trace), name, given
+        self.right = self.wrong.gradient(name, ())
         self.is_single = trace["input"].dtype == np.float32 or np.array_equal(given, given.astype(np.float32))
-        self.noise = _noise(self.planted, name)
+        self.noise = _noise(self.wrong, name)
         self.tiers = tiers(np.where(np.isfinite(given), given, 0), self.noise, dtype, self.is_single)
         # By identity, for arrays do not hash.
         self._slacks = {id(tier.slack): tier.slack for group in self.tiers for tier in group}
@@ -56,9 +62,9 @@ class Search:
             if self._agrees(fit, tier):
                 found.setdefault(names, []).append(fit)
         # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
-        unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], 1e-300)
+        unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], _NOTHING)
         best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
-        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
+        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _commonness(names)))
         return {names: found[names] for names in order}
 
     def rivals(self, tier):
@@ -76,30 +82,26 @@ class Search:
         return fit.excess[id(tier.slack)] <= tier.relative * fit.size
 
     def _candidates(self, size):
-        for choice in combinations(variations(self.planted.trace, self.name, self.given.shape, size), size):
+        for choice in combinations(choices(self.wrong.trace, self.name, self.given.shape, size), size):
             plants = tuple(plant for plants in choice for plant in plants)
-            names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
-            slots = {(plant.place, plant.slot) for plant in plants}
-            if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
-                gradient = self.planted.gradient(self.name, plants)
+            names = tuple(sorted({plant.form.mistake for plant in plants}, key=rank))
+            steps = {(plant.place, plant.form.step) for plant in plants}  # two forms of one step exclude each other
+            if len(names) == size and len(steps) == len(plants):
+                gradient = self.wrong.gradient(self.name, plants)
                 if gradient.shape == self.given.shape:
                     yield names, self._fit(plants, gradient)
 
 
-def _noise(planted, name):
+def _noise(wrong, name):
     """What rounding in float64 and in float32 may do to an entry: a few units of all that was added up for it.
 
     Logits are rounded relative to themselves, and probabilities by as much again.
     """
-    trace = planted.trace
-    largest = planted.magnitude(name).max(initial=0) * max(abs(trace[f"{len(trace.layers) - 1}.out"]).max(), 1)
-    return tuple(float(8 * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
+    trace = wrong.trace
+    largest = wrong.magnitude(name).max(initial=0) * max(abs(trace[trace.criterion.y]).max(), 1)
+    return tuple(float(_UNITS * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
 
 
-def _contradict(plants):
-    """A bias is summed once; whoever mistakes dw's taps has them in one way."""
-    return {"bias", "columns"} <= {plant.slot for plant in plants if plant.place == END}
-
-
-def _rank(names):
-    return sum(2.0 ** list(MISTAKES).index(name) for name in names)
+def _commonness(names):
+    """Small where the commoner mistakes are, one after the other."""
+    return sum(2.0 ** rank(name) for name in names)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..network import tiny_net
 from ..support.geometry import integer
-from .tracing import trace
+from ._trace import trace
 
 
 def integer_example(n_classes=3, *, samples=1, random_state=0):

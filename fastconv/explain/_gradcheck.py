@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import functional
-from ..layers import MaxPool2d, ReLU
 from ..network import Sequential
-from .terms import entry
-from .tracing import trace
-from .wrong import pool_windows
+from ._trace import forward, trace
+from .names import entry
+from .operations import operation_of
 
 STEP = 1e-4
 """How far an entry is moved, twice to each side; a fourth-order formula at this step errs by about 1e-12."""
+
+UNITS = 16
+"""In the last place: what the loss may be off, of its size or of the largest output."""
 
 
 class Check(NamedTuple):
@@ -125,12 +126,16 @@ def gradcheck(net, x, labels, *, loss="cross_entropy", rng=None, tolerance=1e-6)
     x = np.array(x, np.float64)
 
     base = trace(double, x, labels, loss=loss, rng=copy.deepcopy(rng))
-    noise = _noise(base)
+    answers, noise = labels if base.criterion.takes_labels else base["target"], _noise(base)
+
+    def run():
+        return _run(double, x, base.criterion, answers, copy.deepcopy(rng))
+
     checks = {}
     for name, array in {**double.params, "input": x}.items():
         analytic, numeric, undefined = base[f"d {name}"], np.empty(array.shape), np.empty(array.shape, bool)
         for index in np.ndindex(array.shape):
-            losses, sides = zip(*_moved(array, index, lambda: _run(double, x, labels, loss, copy.deepcopy(rng))))
+            losses, sides = zip(*_moved(array, index, run))
             numeric[index] = (8 * (losses[3] - losses[1]) - (losses[4] - losses[0])) / (12 * STEP)
             undefined[index] = any(side != sides[2] for side in sides)
         scale = np.maximum(np.maximum(abs(analytic), abs(numeric)), noise / tolerance)
@@ -147,22 +152,14 @@ def _moved(array, index, run):
     array[index] = middle
 
 
-def _run(net, x, labels, loss, rng):
+def _run(net, x, criterion, answers, rng):
     """-> the loss, and which side of every kink it stands on, as bytes"""
-    sides = []
-    for index, layer in enumerate(net.layers):
-        if isinstance(layer, ReLU):
-            sides.append((x > 0).tobytes())
-        if isinstance(layer, MaxPool2d):
-            windows = pool_windows(x, layer.window(net.shapes[index]))
-            sides.append((windows == windows.max(axis=(4, 5), keepdims=True)).tobytes())
-        params = [net.params[f"{index}.{name}"] for name in layer.parameter_shapes(net.shapes[index])]
-        x, _ = layer.forward(functional, x, params, rng)
-    answers = labels if loss == "cross_entropy" else np.array(labels, np.float64)
-    return getattr(functional, f"{loss}_forward")(x, answers)[0], b"".join(sides)
+    steps = list(forward(net, x, rng))
+    sides = [operation_of(step.layer).sides(step.layer, step.shape, step.x) for step in steps]
+    return criterion.forward(steps[-1].y, answers)[0], b"".join(sides)
 
 
 def _noise(base):
     """What the rounding of the loss alone may do to a numeric derivative."""
-    largest = max(abs(base[f"{len(base.layers) - 1}.out"]).max(), abs(base["loss"]), 1)
-    return 16 * np.finfo(np.float64).eps * largest / STEP
+    largest = max(abs(base[base.criterion.y]).max(), abs(base["loss"]), 1)
+    return UNITS * np.finfo(np.float64).eps * largest / STEP
