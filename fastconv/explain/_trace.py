@@ -92,6 +92,8 @@ class Trace:
         What is known of each layer.
     criterion : Loss
         What is known of the loss.
+    makers : dict of str to Operation or Loss
+        Who made the arrays that are sums.
     """
 
     def __init__(self, net, loss, arrays, caches):
@@ -100,6 +102,8 @@ class Trace:
         self.names = tuple(arrays)
         self.operations = [operation_of(layer)(self, index) for index, layer in enumerate(net.layers)]
         self.criterion = CRITERIA[loss](self)
+        self.parts = [self.criterion, *self.operations]
+        self.makers = {str(name): part for part in self.parts for name in part.rules()}
         self.constants = _constants(self)
         self.equations = _equations(self)
 
@@ -262,24 +266,19 @@ def backward(layers, shapes, caches, dy):
     return gradients | {"d input": dy}
 
 
+_CONSTANTS = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won": 1.0, "lost": 0.0}
+
+
 def _constants(trace):
-    constants = {
-        "1": 1.0,
-        "-1": -1.0,
-        "padding": 0.0,
-        "between strides": 0.0,
-        "won": 1.0,
-        "lost": 0.0,
-        "1/N": 1 / len(trace["input"]),
-    }
-    for knower in (trace.criterion, *trace.operations):
-        constants |= knower.constants()
-    return constants
+    found = _CONSTANTS | {"1/N": 1 / len(trace["input"])}
+    for part in trace.parts:
+        found |= part.constants()
+    return found
 
 
 def _equations(trace):
     """name -> Equation, for every array of `trace`."""
-    found = {"input": "input[n,c,h,w] is given", "d loss": "d loss = 1"}
-    for knower in (*trace.operations, trace.criterion):
-        found |= {str(name): text for name, text in knower.equations().items()}
+    found = {"input": "input[n,c,h,w] is given"}
+    for part in trace.parts:
+        found |= {str(name): text for name, text in part.equations().items()}
     return {name: Equation.of(found.get(name, name)) for name in trace.names}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .names import Name, entry, output
+from .names import Name, entry
 
 GATES = ("open", "kept")
 """Arrays of ones and zeros; what they stop is 0, whatever it was."""
@@ -115,10 +115,10 @@ class Ledger:
 
 def ledger_of(trace, name, index):
     """The `Ledger` of ``trace[name][index]``, for a `Name`."""
-    readings, looks, notes = _rules(trace, name, index)
+    rules, looks, notes = _asked(trace, name, index)
     readings = {
         label: tuple(Term(tuple(map(trace.resolve, sources)), tuple(sources)) for sources in rule(*index))
-        for label, rule in readings.items()
+        for label, rule in rules.items()
     }
     terms, value = next(iter(readings.values())), float(trace[name][index])
     if isinf(value) and isfinite(total(terms)):
@@ -130,18 +130,13 @@ def ledger_of(trace, name, index):
     )
 
 
-def _rules(trace, name, index):
-    """-> readings (label -> rule), looks, notes"""
-    if name == output(len(trace.layers) - 1).d:
-        return {"": trace.criterion.gradient_terms}, (), ()
-    if name.is_activation and (name.gradient or name.own == "out"):
-        operation, own = trace.operations[name.layer + name.gradient], "dx" if name.gradient else "out"
-        return operation.readings(own), operation.looks(own, index), operation.notes(own, index)
-    if name.gradient and name.layer is not None:
-        return trace.operations[name.layer].readings(name.own), (), ()
-    if rule := trace.criterion.rule(name):
-        return {"": rule}, (), ()
-    return {"": lambda *index: [[entry(name, *index)]]}, (), ("it is given, or read off, not computed as a sum",)
+def _asked(trace, name, index):
+    """-> rules (label -> rule), looks, notes: of the layer, or of the loss, that made the array"""
+    maker = trace.makers.get(str(name))
+    if maker is None:
+        return {"": lambda *index: [[entry(name, *index)]]}, (), ("it is given, or read off, not computed as a sum",)
+    rule = {str(made): rule for made, rule in maker.rules().items()}[str(name)]
+    return rule if isinstance(rule, dict) else {"": rule}, maker.looks(name, index), maker.notes(name, index)
 
 
 def total(terms):

@@ -1,14 +1,13 @@
 """The convolution: each weight meets the pixels under its tap, each pixel the windows that hold it."""
 
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
 from ... import functional, layers
-from ..mistakes import forms
+from ..mistakes import Form, forms
 from ..names import entry
-from .affine import Affine
-from .linear import TRANSPOSED
+from .linear import TRANSPOSED, Affine
 from .windows import PADDED_IN_DW, Windowed, assign, places_of
 
 
@@ -27,8 +26,7 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
 
     def equations(self):
         x, y, w, b, cols = self.x, self.y, self.w, self.b, self.own("cols")
-        row, column = self.position()
-        channels, filters = self.group
+        (row, column), (channels, filters) = self.position, self.group
         c, seen, summed = "c", "c", "f,i,j,u,v"
         if self.layer.groups > 1:  # channel c of the filter is another one of the image
             seen, c, summed = f"{channels}*floor(f/{filters}) + c", f"c mod {channels}", "f (of the group of c),i,j,u,v"
@@ -47,33 +45,32 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
 
     # --- terms ---
 
-    def out_terms(self, n, f, i, j):
-        first = self._first_channel(f)
-        for c, u, v in np.ndindex(self.trace[self.w].shape[1:]):
-            yield [entry(self.w, f, c, u, v), self.tap(n, first + c, i, j, u, v)]
-        yield from self.bias_term(f)
+    @cached_property
+    def places(self):
+        return _places(self.window)
 
-    def weight_terms(self, f, c, u, v):
-        channel = self._first_channel(f) + c
-        return [[self.tap(n, channel, i, j, u, v), entry(self.dy, n, f, i, j)] for n, i, j in self._positions()]
+    def rules(self):
+        w, dy, (N, _, OH, OW) = self.w, self.dy, self.trace[self.y].shape
+        return {
+            self.y: self._products,
+            w.d: lambda f, *at: [[self._under(f, n, i, j, *at), entry(dy, n, f, i, j)] for n, i, j in np.ndindex(N, OH, OW)],
+            self.b.d: lambda f: [[entry(dy, n, f, i, j)] for n, i, j in np.ndindex(N, OH, OW)],
+            self.dx: {"scatter": self._scattered, "correlation": self._correlated},
+        }
 
-    def bias_terms(self, f):
-        return [[entry(self.dy, n, f, i, j)] for n, i, j in self._positions()]
-
-    def readings(self, own):
-        return {"scatter": self._scattered, "correlation": self._correlated} if own == "dx" else super().readings(own)
-
-    def notes(self, own, index):
+    def notes(self, name, index):
         agree = "both readings agree: the correlation's other terms meet only padding, or zeros put between strides"
-        return [agree] if own == "dx" else []
+        return [agree] if name == self.dx else []
 
-    def _first_channel(self, f):
+    def _under(self, f, n, i, j, c, u, v):
+        """What weight (f, c, u, v) meets: its channel is one of those of its group."""
         channels, filters = self.group
-        return f // filters * channels
+        return self.tap(n, f // filters * channels + c, i, j, u, v)
 
-    def _positions(self):
-        N, _, OH, OW = self.trace[self.y].shape
-        return np.ndindex(N, OH, OW)
+    def _products(self, n, f, i, j):
+        for at in np.ndindex(self.trace[self.w].shape[1:]):
+            yield [entry(self.w, f, *at), self._under(f, n, i, j, *at)]
+        yield from self.bias_term(f)
 
     def _filters_on(self, c):
         """The filters that see channel `c`, and which of their channels it is."""
@@ -83,13 +80,10 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
 
     def _scattered(self, n, c, h, w):
         """Window by window: what each patch that holds the pixel gives back to it."""
-        g, (filters, c) = self.window, self._filters_on(c)
+        filters, c = self._filters_on(c)
         for f in filters:
-            for i, j in np.ndindex(g.OH, g.OW):
-                u, off_row = divmod(h + g.PT - i * g.SH, g.DH)
-                v, off_column = divmod(w + g.PL - j * g.SW, g.DW)
-                if not (off_row or off_column) and 0 <= u < g.KH and 0 <= v < g.KW:
-                    yield [entry(self.w, f, c, u, v), entry(self.dy, n, f, i, j)]
+            for i, j, u, v in self.seen(h, w):
+                yield [entry(self.w, f, c, u, v), entry(self.dy, n, f, i, j)]
 
     def _correlated(self, n, c, h, w):
         """Tap by tap of the kernel rotated by 180 degrees, over dy with zeros put between strides and around it."""
@@ -105,21 +99,22 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
     # --- mistakes ---
 
     def forms(self):
-        g, (F, C, KH, KW) = self.window, self.trace[self.w].shape
-        return [
-            *_COL2IM,
-            *(_COL2IM_LAST if self.group[1] > 1 else ()),
-            *(_REVERSED if KH * KW > 1 else ()),
-            *(_REVERSED_ONE_AXIS if KH > 1 < KW else ()),
-            *(_REVERSED_FILTERS if F * C > 1 else ()),
-            *(TRANSPOSED if KH == KW > 1 else ()),
-            *(_CHANNELS_SWAPPED if F == C > 1 and self.layer.groups == 1 else ()),
-            *(_STRIDES if max(g.SH, g.SW) > 1 else ()),
-            *self.crops(),
+        g, (F, C, KH, KW), (_, filters) = self.window, self.trace[self.w].shape, self.group
+        room = [
+            (_COL2IM, True),
+            (_COL2IM_LAST, filters > 1),
+            (_REVERSED, KH * KW > 1),
+            (_REVERSED_ONE_AXIS, KH > 1 < KW),
+            (_REVERSED_FILTERS, F * C > 1),
+            ([TRANSPOSED], KH == KW > 1),
+            (_CHANNELS_SWAPPED, F == C > 1 and self.layer.groups == 1),
+            (_STRIDES, max(g.SH, g.SW) > 1),
+            (self.crops(), True),
         ]
+        return [form for found, has_room in room if has_room for form in found]
 
     def weight_forms(self):
-        return [*_ROTATED, *_STRIDE_IN_DW, *PADDED_IN_DW]
+        return [*_ROTATED, _STRIDE_IN_DW, PADDED_IN_DW]
 
     def wrong_input_gradient(self, dy, cache, col2im=None, kernel=None, axes=None, stride=None, crop=None):
         w, window = cache.w, cache.window
@@ -147,12 +142,16 @@ def _added(dy, cache):
 
 
 def _assigned(dy, cache, by_tap):
-    g, groups, (N, F, OH, OW) = cache.window, cache.groups, dy.shape
+    groups, (N, F, OH, OW) = cache.groups, dy.shape
     w = cache.w.reshape(groups, F // groups, *cache.w.shape[1:])
     patches = np.einsum("gfcuv,ngfij->ngcijuv", w, dy.reshape(N, groups, F // groups, OH, OW))
-    patches = patches.reshape(N, -1, OH, OW, g.KH, g.KW)
-    places = places_of(g, np.arange(g.KH) * g.DH, np.arange(g.KW) * g.DW)
-    return assign(patches, None, places, cache.x.shape, by_tap=by_tap, chosen_only=False)
+    patches = patches.reshape(N, -1, OH, OW, *w.shape[3:])
+    return assign(patches, None, _places(cache.window), cache.x.shape, by_tap=by_tap, chosen_only=False)
+
+
+def _places(window):
+    """As `places_of`, for every tap of the kernel."""
+    return places_of(window, np.arange(window.KH) * window.DH, np.arange(window.KW) * window.DW)
 
 
 def _of_last_filter(dy, cache, col2im):
@@ -179,7 +178,7 @@ _REVERSED = forms(
 )
 _REVERSED_ONE_AXIS = forms("kernel_not_rotated", "kernel", _LAST_AXES, lambda w: w[..., ::-1, :], lambda w: w[..., ::-1])
 _REVERSED_FILTERS = forms("kernel_not_rotated", "kernel", _LAST_AXES, lambda w: w[::-1, ::-1], np.flip)
-_CHANNELS_SWAPPED = forms("transposed", "axes", TRANSPOSED[0].correction, lambda w: w.swapaxes(0, 1))
+_CHANNELS_SWAPPED = forms("transposed", "axes", TRANSPOSED.correction, lambda w: w.swapaxes(0, 1))
 
 # --- the stride: window -> window ---
 
@@ -199,7 +198,7 @@ def _one_more(window):
 
 _DILATE = "put stride - 1 zeros between the entries of dy (or step by the stride when scattering)"
 _STRIDES = forms("stride_not_dilated", "stride", _DILATE, _of_one, _repeated, _one_more)
-_STRIDE_IN_DW = forms("stride_not_dilated", "taps", _DILATE, _of_one)
+_STRIDE_IN_DW = Form("stride_not_dilated", "taps", _of_one, _DILATE)
 
 # --- the kernel's gradient: dw(dy), dy -> dw ---
 

@@ -3,34 +3,23 @@
 import numpy as np
 
 from ... import functional
-from ..mistakes import forms
+from ..mistakes import Form
 from ..names import entry, output
+from .operation import Part
 
 CRITERIA = {}
 """The `Loss` for each name of a loss."""
 
 
-class Loss:
-    """The loss of a trace; ``class Hinge(Loss, name="hinge")`` explains that one.
-
-    ``<own>_terms(*index)`` yields the terms of an array between the outputs and the loss, as those of an `Operation`,
-    ``gradient_terms`` those of the gradient to the outputs.
-
-    Attributes
-    ----------
-    trace : Trace
-    y : Name
-        Of the last layer's output.
-    """
+class Loss(Part):
+    """The loss of a trace; ``class Hinge(Loss, name="hinge")`` is found for that one. `y` is the `Name` of the last layer's output."""
 
     takes_labels = False
     """Whether the answers are labels (N,) rather than targets (N, K)."""
 
-    def __init_subclass__(cls, name=None, **kwargs):
-        super().__init_subclass__(**kwargs)
-        cls.name = name
-        if name:
-            CRITERIA[name] = cls
+    def __init_subclass__(cls, name=None):
+        if name is not None:
+            CRITERIA[name], cls.name = cls, name
 
     def __init__(self, trace):
         self.trace, self.y = trace, output(len(trace.layers) - 1)
@@ -50,27 +39,15 @@ class Loss:
         """name -> array, of what lies between the last layer's output and the loss."""
         raise NotImplementedError
 
-    def constants(self):
-        """name -> number, for sources that are no entries."""
-        return {}
-
     def equations(self):
-        """name -> the equation's text."""
-        raise NotImplementedError
+        return {"d loss": "d loss = 1"}
 
-    def rule(self, name):
-        """The function from an index to the terms, or None for what is given."""
-        if name.layer is not None:
-            return None
-        return self.start_terms if name.gradient else getattr(self, f"{name.own}_terms", None)
+    def rules(self):
+        return {"d loss": lambda: [["1"]]}
 
-    def start_terms(self):
-        """Of the loss's gradient to itself."""
-        return [["1"]]
-
-    def gradient_terms(self, *index):
-        """Of the gradient to the outputs."""
-        raise NotImplementedError
+    def mean(self, name, share):
+        """The terms of a mean: each entry of an array with its share."""
+        return [[entry(name, *index), share] for index in np.ndindex(self.trace[name].shape)]
 
     def magnitude(self):
         """The gradient to the outputs if nothing cancelled, every number taken without its sign."""
@@ -78,7 +55,7 @@ class Loss:
 
     def forms(self):
         """The forms of mistakes in the gradient to the outputs."""
-        return _MEANS
+        return [_MEAN_MISSING, _MEAN_TWICE]
 
     def wrong_gradient(self, mean=None, onehot=None):
         """The gradient to the outputs in float64, with what is done instead of a step."""
@@ -95,26 +72,14 @@ class ElementwiseLoss(Loss):
         return {"1/(N*K)": 1 / size, "2/(N*K)": 2 / size}
 
     def forms(self):
-        return _MEANS + _MEANS_OVER_OUTPUTS
+        return [*super().forms(), _MEAN_OVER_OUTPUTS_MISSING, _MEAN_OVER_BOTH_MISSING]
 
 
-def mean_terms(trace, name, share):
-    """All of an array, each entry with its share."""
-    return [[entry(name, *index), share] for index in np.ndindex(trace[name].shape)]
-
-
-_MEANS = (
-    *forms("mean_missing", "mean", "divide by the batch size N: the loss is a mean over the samples", lambda dy: dy * len(dy)),
-    *forms(
-        "mean_twice",
-        "mean",
-        "divide by the batch size N once: the loss's gradient already holds the 1/N",
-        lambda dy: dy * (1 / len(dy)),
-    ),
-)
+_MISSING = "divide by the batch size N: the loss is a mean over the samples"
+_MEAN_MISSING = Form("mean_missing", "mean", lambda dy: dy * len(dy), _MISSING)
+_TWICE = "divide by the batch size N once: the loss's gradient already holds the 1/N"
+_MEAN_TWICE = Form("mean_twice", "mean", lambda dy: dy * (1 / len(dy)), _TWICE)
 _OUTPUTS = "divide by the number K of outputs: the loss is a mean over samples and outputs"
+_MEAN_OVER_OUTPUTS_MISSING = Form("mean_missing", "mean", lambda dy: dy * (dy.size / len(dy)), _OUTPUTS)
 _BOTH = "divide by N*K: the loss is a mean over samples and outputs"
-_MEANS_OVER_OUTPUTS = (
-    *forms("mean_missing", "mean", _OUTPUTS, lambda dy: dy * (dy.size / len(dy))),
-    *forms("mean_missing", "mean", _BOTH, lambda dy: dy * dy.size),
-)
+_MEAN_OVER_BOTH_MISSING = Form("mean_missing", "mean", lambda dy: dy * dy.size, _BOTH)

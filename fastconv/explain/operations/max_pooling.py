@@ -4,13 +4,12 @@ import numpy as np
 
 from ... import layers
 from ..ledger import Look
-from ..mistakes import forms
+from ..mistakes import Form
 from ..names import entry
-from .pooling import Pooling
-from .windows import add, places_of, taps_of
+from .windows import Pool, add, places_of, taps_of
 
 
-class MaxPooling(Pooling, layer=layers.MaxPool2d):
+class MaxPool(Pool, layer=layers.MaxPool2d):
     """``y = max of a window``"""
 
     @staticmethod
@@ -19,11 +18,11 @@ class MaxPooling(Pooling, layer=layers.MaxPool2d):
 
     @staticmethod
     def sides(layer, shape, x):
-        return _largest(x, layer.window(shape)).tobytes()
+        window = layer.window(shape)
+        return _largest(x, places_of(window, *taps_of(window))).tobytes()
 
     def equations(self):
-        x, y, argmax = self.x, self.y, self.own("argmax")
-        row, column = self.position()
+        x, y, argmax, (row, column) = self.x, self.y, self.own("argmax"), self.position
         winner = f"{self.window.W}*h + w for the first h,w in the window where {x}[n,c,h,w] is largest"
         return {
             argmax: f"{argmax}[n,c,i,j] = {winner}",
@@ -31,50 +30,52 @@ class MaxPooling(Pooling, layer=layers.MaxPool2d):
             x.d: f"{x.d}[n,c,h,w] = sum over i,j whose winner is h,w of {y.d}[n,c,i,j]",
         }
 
-    def out_terms(self, n, c, i, j):
-        return [[entry(self.x, n, c, *self._winner(n, c, i, j))]]
+    def rules(self):
+        return {self.y: lambda *index: [[self._entry(*index[:2], self._winner(*index))]], self.dx: self._returned}
 
-    def dx_terms(self, n, c, h, w):
-        for i, j in self.windows_on(h, w):
-            yield [entry(self.dy, n, c, i, j), "won" if self._winner(n, c, i, j) == (h, w) else "lost"]
+    def _returned(self, n, c, h, w):
+        for i, j, _, _ in self.seen(h, w):
+            won = self._winner(n, c, i, j) == h * self.window.W + w
+            yield [entry(self.dy, n, c, i, j), "won" if won else "lost"]
 
-    def looks(self, own, index):
-        if own == "out":
-            return [self._look(*index)]
-        n, c, h, w = index
-        return [self._look(n, c, i, j) for i, j in self.windows_on(h, w)]
+    def looks(self, name, index):
+        n, c, *at = index
+        return [self._look(n, c, i, j) for i, j, *_ in ([at] if name == self.y else self.seen(*at))]
 
-    def notes(self, own, index):
-        return [] if own == "out" or any(self.windows_on(*index[2:])) else ["no window looked here"]
+    def notes(self, name, index):
+        return [] if name == self.y or self.seen(*index[2:]) else ["no window looked here"]
 
     def _winner(self, n, c, i, j):
-        return divmod(int(self.trace[self.own("argmax")][n, c, i, j]), self.window.W)
+        return int(self.trace[self.own("argmax")][n, c, i, j])
+
+    def _entry(self, n, c, place):
+        return entry(self.x, n, c, *divmod(int(place), self.window.W))
 
     def _look(self, n, c, i, j):
-        plane, winner = self.trace[self.x][n, c], self._winner(n, c, i, j)
-        rows, columns = self.span(i, j)
-        tied = [(h, w) for h in rows for w in columns if plane[h, w] == plane[winner] and (h, w) != winner]
-        values = tuple(tuple(float(plane[h, w]) for w in columns) for h in rows)
-        names = tuple(entry(self.x, n, c, *at) for at in tied)
-        return Look(entry(self.y, n, c, i, j), entry(self.x, n, c, *winner), names, values)
+        plane, winner = self.trace[self.x][n, c].ravel(), self._winner(n, c, i, j)
+        inside = self.places[i, j] < plane.size
+        places = self.places[i, j][np.ix_(inside.any(axis=1), inside.any(axis=0))]
+        tied = places[(plane[places] == plane[winner]) & (places != winner)]
+        values = tuple(map(tuple, plane[places].astype(float).tolist()))
+        return Look(
+            entry(self.y, n, c, i, j), self._entry(n, c, winner), tuple(self._entry(n, c, place) for place in tied), values
+        )
 
     def forms(self):
-        return [*_TIES, *self.overlaps(), *self.crops()]
+        return [*_TIES, *super().forms()]
 
-    def wrong_input_gradient(self, dy, cache, tie=lambda largest: _first(largest), overlap=add, crop=lambda window: window):
-        window = self.window
-        largest = _largest(self.trace[self.x], window)
-        shares = tie(largest.reshape(*dy.shape, -1)).reshape(largest.shape).astype(np.float64)
-        places = places_of(crop(window), *taps_of(window))
+    def wrong_input_gradient(self, dy, cache, tie=None, overlap=add, crop=None):
+        largest = _largest(self.trace[self.x], self.places)
+        shares = (tie or _first)(largest.reshape(*dy.shape, -1)).reshape(largest.shape)
+        places = places_of(crop(self.window), *taps_of(self.window)) if crop else self.places
         return overlap(shares * dy[..., None, None], shares > 0, places, cache.x_shape)
 
 
-def _largest(x, window):
+def _largest(x, places):
     """Where the largest numbers of each window stand: x (N, C, H, W) -> bool (N, C, OH, OW, rows, columns)"""
-    N, C, H, W = x.shape
-    pixels = np.full((N, C, H * W + 1), -np.inf, x.dtype)
-    pixels[..., :-1] = x.reshape(N, C, H * W)
-    seen = pixels[..., places_of(window, *taps_of(window))]
+    pixels = x.reshape(*x.shape[:2], -1)
+    pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], -np.inf)], axis=-1)  # the last one for the padding
+    seen = pixels[..., places]
     return seen == seen.max(axis=(4, 5), keepdims=True)
 
 
@@ -89,11 +90,13 @@ def _last(largest):
     return _first(largest[..., ::-1])[..., ::-1]
 
 
+def _split(largest):
+    return largest / largest.sum(axis=-1, keepdims=True)
+
+
 _TO_FIRST = "give a window's gradient to the first of equal maxima "
 _TIES = (
-    *forms("tie_all", "tie", f"{_TO_FIRST}only, not to each of them in full", lambda largest: largest),
-    *forms("tie_last", "tie", f"{_TO_FIRST}in row-major order, not to the last", _last),
-    *forms(
-        "tie_split", "tie", f"{_TO_FIRST}only, do not share it out", lambda largest: largest / largest.sum(-1, keepdims=True)
-    ),
+    Form("tie_all", "tie", lambda largest: largest, f"{_TO_FIRST}only, not to each of them in full"),
+    Form("tie_last", "tie", _last, f"{_TO_FIRST}in row-major order, not to the last"),
+    Form("tie_split", "tie", _split, f"{_TO_FIRST}only, do not share it out"),
 )

@@ -1,11 +1,11 @@
-"""Mean squared error."""
+"""Mean squared error: ``mean of (y - target)**2``"""
 
 from ..names import entry
-from .loss import ElementwiseLoss, mean_terms
+from .loss import ElementwiseLoss
 
 
 class MeanSquaredError(ElementwiseLoss, name="mse"):
-    """``loss = mean of (y - target)**2``"""
+    """A square for each output."""
 
     @staticmethod
     def between(y, answers, cache):
@@ -13,21 +13,19 @@ class MeanSquaredError(ElementwiseLoss, name="mse"):
 
     def equations(self):
         y = self.y
-        return {
+        return super().equations() | {
             "target": "target[n,k] is given",
             "error": f"error[n,k] = {y}[n,k] - target[n,k]",
             "loss": "loss = sum over n,k of error[n,k] * error[n,k] * 1/(N*K)",
             y.d: f"{y.d}[n,k] = error[n,k] * 2/(N*K)",
         }
 
-    def error_terms(self, *at):
-        return [[entry(self.y, *at)], ["-1", entry("target", *at)]]
-
-    def loss_terms(self):
-        return [[error, error, share] for error, share in mean_terms(self.trace, "error", "1/(N*K)")]
-
-    def gradient_terms(self, *at):
-        return [[entry("error", *at), "2/(N*K)"]]
+    def rules(self):
+        return super().rules() | {
+            "error": lambda *at: [[entry(self.y, *at)], ["-1", entry("target", *at)]],
+            "loss": lambda: [[error, error, share] for error, share in self.mean("error", "1/(N*K)")],
+            self.y.d: lambda *at: [[entry("error", *at), "2/(N*K)"]],
+        }
 
     def magnitude(self):
         y, target = self.trace[self.y], self.trace["target"]

@@ -1,45 +1,64 @@
-"""What one layer of a trace is asked about, and what a layer without anything special answers."""
+"""What a layer of a trace is asked about, and what one without anything special answers."""
 
 from functools import cached_property
 
 from ... import functional
 from ..mistakes import Plant
-from ..names import Name, output
+from ..names import Name, entry, output
 
 OPERATIONS = {}
 """The `Operation` for each type of layer."""
 
 
-class Operation:
-    """One layer of a trace, in the terms of the derivation; ``class Tanh(Operation, layer=layers.Tanh)`` explains that layer.
+class Part:
+    """A layer or the loss of a trace, and how its arrays came about.
 
     Terms are lists of sources; the factors are looked up under those sources, so a source cannot disagree with its factor.
-    ``<own>_terms(*index)`` yields those of one entry: ``out_terms`` of the output, ``dx_terms`` of the gradient to the input,
-    ``weight_terms`` and ``bias_terms`` of the parameters' gradients.
+    """
+
+    def constants(self):
+        """name -> number, for sources that are no entries."""
+        return {}
+
+    def equations(self):
+        """name -> text"""
+        return {}
+
+    def rules(self):
+        """name -> the function from an index to the terms of that entry; several readings of one sum have a label each."""
+        return {}
+
+    def looks(self, name, index):
+        """The `Look` of every window that had a say in an entry."""
+        return ()
+
+    def notes(self, name, index):
+        """What else there is to say about an entry."""
+        return ()
+
+
+class Operation(Part):
+    """One layer of a trace, in the letters of the derivation; ``class Tanh(Operation, layer=layers.Tanh)`` is found for that layer.
+
+    ``wrong_input_gradient`` and the like take what is done instead of a step as arguments: the functions of the forms of mistakes.
 
     Attributes
     ----------
-    trace : Trace
-    index : int
-        The layer's number.
-    layer : Layer
-    shape : tuple
-        Of one sample of the input.
+    layer, shape : Layer, tuple
+        With the shape of one sample of its input.
     x, y, dx, dy, w, b : Name
-        What comes in, what comes out, the gradients to both, and the parameters, if there are any.
+        What comes in and what comes out, the gradients to both, and the parameters, if there are any.
     """
 
     makes_axes = False
     """Whether the columns of its output (N, K) are its own, not those of its input."""
 
-    def __init_subclass__(cls, layer=None, **kwargs):
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls, layer=None):
         if layer is not None:
             OPERATIONS[layer] = cls
 
     def __init__(self, trace, index):
-        self.trace, self.index = trace, index
-        self.layer, self.shape = trace.layers[index], trace.shapes[index]
+        self.trace, self.index, self.layer, self.shape = trace, index, trace.layers[index], trace.shapes[index]
         self.x, self.y = output(index - 1), output(index)
         self.dx, self.dy = self.x.d, self.y.d
         self.w, self.b = self.own("weight"), self.own("bias")
@@ -58,14 +77,9 @@ class Operation:
         """Whether the output is (N, K)."""
         return self.trace[self.y].ndim == 2
 
-    @property
-    def at(self):
-        """The letters of an entry's index, where input and output have the same."""
-        return "n,c,h,w" if self.trace[self.x].ndim == 4 else "n,k"
-
     @staticmethod
     def remembered(x, cache):
-        """What the layer keeps for its backward pass, by name."""
+        """own name -> array, of what the layer keeps for its backward pass."""
         return {}
 
     @staticmethod
@@ -73,28 +87,11 @@ class Operation:
         """On which side of every kink of the layer the numbers of `x` lie, as bytes."""
         return b""
 
-    def constants(self):
-        """name -> number, for sources that are no entries."""
-        return {}
-
-    def equations(self):
-        """Name -> the equation's text."""
-        return {}
-
-    def readings(self, own):
-        """label -> rule, for "out", "dx", "weight" or "bias": a second rule reads the same sum otherwise."""
-        rule = getattr(self, f"{own}_terms", None)
-        if rule is None:
+    def rules(self):
+        def unknown(*index):
             raise ValueError(f"layer {self.index}, {self.layer!r}, has no ledger of its sums")
-        return {"": rule}
 
-    def looks(self, own, index):
-        """The `Look` of every window that had a say in the entry."""
-        return ()
-
-    def notes(self, own, index):
-        """What else there is to say about the entry."""
-        return ()
+        return {self.y: unknown, self.dx: unknown}
 
     def forms(self):
         """The forms of mistakes that the gradient to the input has room for."""
@@ -113,7 +110,7 @@ class Operation:
         return ()
 
     def input_gradient(self, dy, cache, **wrong):
-        """dx; ``wrong`` has what is done instead of a step, by the step's name."""
+        """dx, with what is done wrong instead of a step, by the step's name."""
         if wrong:
             return self.wrong_input_gradient(dy, cache, **wrong)
         return self.layer.backward(functional, dy, cache, True)[0]
@@ -124,3 +121,26 @@ class Operation:
             return getattr(self, f"wrong_{own}_gradient")(dy, cache, **wrong)
         _, found = self.layer.backward(functional, dy, cache, False)
         return dict(zip(self.layer.parameter_shapes(self.shape), found))[own]
+
+
+class Elementwise(Operation):
+    """``y = x * factors``, and the gradient passes through the same factors."""
+
+    def factors(self, *at):
+        """Those of one entry."""
+        raise NotImplementedError
+
+    def rules(self):
+        def product(given):
+            return lambda *at: [[entry(given, *at), *self.factors(*at)]]
+
+        return {self.y: product(self.x), self.dx: product(self.dy)}
+
+    @property
+    def letters(self):
+        """Of an entry's index."""
+        return "nk" if self.is_flat else "nchw"
+
+    def equations(self):
+        at = self.letters
+        return {name: f"{entry(name, *at)} = {' * '.join(*rule(*at))}" for name, rule in self.rules().items()}

@@ -1,9 +1,11 @@
 """What convolutions and pools share: where a window stands, and what comes of windows that overlap or stand on padding."""
 
+from functools import cached_property, partial
+
 import numpy as np
 
 from ...support.geometry import taps_inside
-from ..mistakes import forms
+from ..mistakes import Form, forms
 from ..names import entry
 from .operation import Operation
 
@@ -11,6 +13,7 @@ from .operation import Operation
 class Windowed(Operation):
     """A layer that looks at its input through a sliding window."""
 
+    @property
     def position(self):
         """``2*i + u - 1`` and the like: the row and the column of the image under a tap."""
         g = self.window
@@ -22,12 +25,29 @@ class Windowed(Operation):
         h, w = i * g.SH - g.PT + u * g.DH, j * g.SW - g.PL + v * g.DW
         return entry(self.x, n, c, h, w) if 0 <= h < g.H and 0 <= w < g.W else "padding"
 
+    @cached_property
+    def places(self):
+        """As `places_of`."""
+        return places_of(self.window, *taps_of(self.window))
+
+    def seen(self, h, w):
+        """Where the pixel is seen: [i, j, row, column] of each window, with the tap's place among `places`."""
+        return np.argwhere(self.places == h * self.window.W + w).tolist()
+
     def crops(self):
         """The forms of a padding that is cut off on the wrong sides."""
         g = self.window
         if not (g.PT or g.PB or g.PL or g.PR):
             return ()
         return [form for form in _CROPS if form.wrong is not swapped or (g.PT, g.PL) != (g.PB, g.PR)]
+
+
+class Pool(Windowed):
+    """A pool: a window on each channel."""
+
+    def forms(self):
+        overlaps = _OVERLAPS if self.window.SH < self.window.KH or self.window.SW < self.window.KW else ()
+        return [*overlaps, *self.crops()]
 
 
 def _position(out, stride, tap, dilation, before):
@@ -54,8 +74,7 @@ _CROPS = forms(
     lambda window: window._replace(PT=0),
     lambda window: window._replace(PL=0),
 )
-PADDED_IN_DW = forms("padding_not_cropped", "taps", _CROP, swapped)
-
+PADDED_IN_DW = Form("padding_not_cropped", "taps", swapped, _CROP)
 
 # --- windows that overlap ---
 
@@ -101,3 +120,11 @@ def _in_planes(places, shape):
 def _images(row, shape):
     N, C, H, W = shape
     return row.reshape(N * C, H * W + 1)[:, :-1].reshape(shape)
+
+
+_OVERLAPS = forms(
+    "overlap_assigned",
+    "overlap",
+    "add (+=) where a pool's windows overlap: a pixel that several windows used is owed the sum",
+    *(partial(assign, by_tap=by_tap, chosen_only=chosen_only) for by_tap in (False, True) for chosen_only in (True, False)),
+)
