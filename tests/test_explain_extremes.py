@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from explain_cases import BINARY, loss_of, random_network
+from explain_cases import BINARY, entries, loss_of, random_network
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
@@ -12,10 +12,6 @@ from fastconv.explain import diagnose, trace
 
 LOGITS = [0.0, -0.0, 5e-324, 1e-45, 1e-20, 1e-7, 0.5, 3.0, 17.0, 36.8, 88.8, 104.0, 710.0, 745.2, 800.0, 1e3, 1e6, 1e30]
 SIGNED = [sign * value for value in LOGITS for sign in (1, -1)]
-
-
-def entries(t, name):
-    return [f"{name}[{','.join(map(str, index))}]" if index else name for index in np.ndindex(t[name].shape)]
 
 
 def direct(K, dtype):

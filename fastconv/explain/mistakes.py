@@ -7,12 +7,13 @@ A `Form` is one way to make a mistake, a function in the place of the right one;
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, combinations, permutations
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-LOSS, END = "loss", "end"
-"""The places that are no layer: the loss's own gradient, and the finished array."""
+LOSS, END = inf, -1
+"""The places that are no layer: the loss's own gradient above all layers, and the finished array below them."""
 
 MISTAKES = (
     "mean_missing", "onehot_missing", "relu_mask_missing", "kernel_rotated", "kernel_not_rotated", "bias_not_summed", "tie_all",
@@ -48,12 +49,12 @@ class Plant(NamedTuple):
 
     Attributes
     ----------
-    place : int, LOSS or END
-        The layer's number.
+    place : number
+        The layer's, LOSS or END.
     form : Form
     """
 
-    place: object
+    place: float
     form: Form
 
 

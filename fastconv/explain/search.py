@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mistakes import choices, rank
+from .mistakes import END, choices, rank
 from .rounding import TIGHT, tiers
 from .wrong_gradients import WrongGradients
 
@@ -85,11 +85,15 @@ class Search:
         for choice in combinations(choices(self.wrong.trace, self.name, self.given.shape, size), size):
             plants = tuple(plant for plants in choice for plant in plants)
             names = tuple(sorted({plant.form.mistake for plant in plants}, key=rank))
-            steps = {(plant.place, plant.form.step) for plant in plants}  # two forms of one step exclude each other
-            if len(names) == size and len(steps) == len(plants):
-                gradient = self.wrong.gradient(self.name, plants)
-                if gradient.shape == self.given.shape:
-                    yield names, self._fit(plants, gradient)
+            steps = {(plant.place, plant.form.step) for plant in plants}
+            if (
+                len(names) == size and len(steps) == len(plants) and self._has_shape(steps)
+            ):  # forms of one step exclude each other
+                yield names, self._fit(plants, self.wrong.gradient(self.name, plants))
+
+    def _has_shape(self, steps):
+        """Whether the gradient comes out in the given one's shape: `choices` has only reorderings of axes to that."""
+        return (END, "axes") in steps or self.right.shape == self.given.shape
 
 
 def _noise(wrong, name):

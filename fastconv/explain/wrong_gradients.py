@@ -35,14 +35,14 @@ class WrongGradients:
         """The gradient to the output of layer `index`; only the plants above it matter, so they are the memory's key."""
         if index == len(self.trace.layers) - 1:
             return self.trace.criterion.wrong_gradient(**_steps(plants, LOSS))
-        above = frozenset(plant for plant in plants if plant.place == LOSS or (plant.place != END and plant.place > index))
-        if (index, above) not in self._dx:
-            dy, here = self._dy(index + 1, above), _steps(above, index + 1)
-            found = self.trace.operations[index + 1].input_gradient(dy, self._caches[index + 1], **here)
-            if len({plant.form.mistake for plant in above}) > 1:  # pairs are too many to keep, and few meet again
-                return found
+        above = frozenset(plant for plant in plants if plant.place > index)
+        if (index, above) in self._dx:
+            return self._dx[index, above]
+        dy, here = self._dy(index + 1, above), _steps(above, index + 1)
+        found = self.trace.operations[index + 1].input_gradient(dy, self._caches[index + 1], **here)
+        if len({plant.form.mistake for plant in above}) < 2:  # pairs are too many to keep, and few meet again
             self._dx[index, above] = found
-        return self._dx[index, above]
+        return found
 
 
 def _steps(plants, place):
