@@ -9,7 +9,6 @@ import numpy as np
 
 from ..support.arrays import as_float
 from .ledger import number
-from .mistakes import END, LOSS
 from .names import Name, entry
 from .rounding import LOOSE
 from .search import Search
@@ -141,7 +140,7 @@ def _named(found, trace, where, confidence):
 def _told(mistake, fits, trace):
     """The mistake, the layer where it was made if only one explains the numbers, and what to do instead, for its first form."""
     plants = [plant for fit in fits for plant in fit.plants if plant.form.mistake == mistake]
-    layers = {plant.place for plant in plants} - {LOSS, END}
+    layers = {plant.place for plant in plants if 0 <= plant.place < len(trace.layers)}
     where = " at layer {} ({})".format(*layers, type(trace.layers[min(layers)]).__name__) if len(layers) == 1 else ""
     return f"{mistake}{where}: {plants[0].form.correction}"
 

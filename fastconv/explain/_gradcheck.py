@@ -126,10 +126,11 @@ def gradcheck(net, x, labels, *, loss="cross_entropy", rng=None, tolerance=1e-6)
     x = np.array(x, np.float64)
 
     base = trace(double, x, labels, loss=loss, rng=copy.deepcopy(rng))
-    answers, noise = labels if base.criterion.takes_labels else base["target"], _noise(base)
+    criterion, noise = base.operations[-1], _noise(base)
+    answers = labels if criterion.takes_labels else base["target"]
 
     def run():
-        return _run(double, x, base.criterion, answers, copy.deepcopy(rng))
+        return _run(double, x, criterion, answers, copy.deepcopy(rng))
 
     checks = {}
     for name, array in {**double.params, "input": x}.items():
@@ -161,5 +162,5 @@ def _run(net, x, criterion, answers, rng):
 
 def _noise(base):
     """What the rounding of the loss alone may do to a numeric derivative."""
-    largest = max(abs(base[base.criterion.y]).max(), abs(base["loss"]), 1)
+    largest = max(abs(base[base.operations[-1].x]).max(), abs(base["loss"]), 1)
     return UNITS * np.finfo(np.float64).eps * largest / STEP

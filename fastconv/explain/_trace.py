@@ -89,21 +89,18 @@ class Trace:
     caches : list
         Of the forward pass, one a layer.
     operations : list of Operation
-        What is known of each layer.
-    criterion : Loss
-        What is known of the loss.
-    makers : dict of str to Operation or Loss
-        Who made the arrays that are sums.
+        What is known of each layer, and of the loss.
+    makers : dict of str to Operation
+        Which of them made the arrays that are sums.
     """
 
     def __init__(self, net, loss, arrays, caches):
         self.layers, self.shapes, self.loss, self.caches = net.layers, net.shapes, loss, caches
         self._arrays = arrays
         self.names = tuple(arrays)
-        self.operations = [operation_of(layer)(self, index) for index, layer in enumerate(net.layers)]
-        self.criterion = CRITERIA[loss](self)
-        self.parts = [self.criterion, *self.operations]
-        self.makers = {str(name): part for part in self.parts for name in part.rules()}
+        makers = [*map(operation_of, net.layers), CRITERIA[loss]]
+        self.operations = [maker(self, index) for index, maker in enumerate(makers)]
+        self.makers = {str(name): operation for operation in self.operations for name in operation.rules()}
         self.constants = _constants(self)
         self.equations = _equations(self)
 
@@ -271,14 +268,14 @@ _CONSTANTS = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won
 
 def _constants(trace):
     found = _CONSTANTS | {"1/N": 1 / len(trace["input"])}
-    for part in trace.parts:
-        found |= part.constants()
+    for operation in (trace.operations[-1], *trace.operations[:-1]):
+        found |= operation.constants()
     return found
 
 
 def _equations(trace):
     """name -> Equation, for every array of `trace`."""
     found = {"input": "input[n,c,h,w] is given"}
-    for part in trace.parts:
-        found |= {str(name): text for name, text in part.equations().items()}
+    for operation in trace.operations:
+        found |= {str(name): text for name, text in operation.equations().items()}
     return {name: Equation.of(found.get(name, name)) for name in trace.names}

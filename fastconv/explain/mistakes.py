@@ -7,13 +7,12 @@ A `Form` is one way to make a mistake, a function in the place of the right one;
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, combinations, permutations
-from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
-LOSS, END = inf, -1
-"""The places that are no layer: the loss's own gradient above all layers, and the finished array below them."""
+END = -1
+"""The place that is no layer: the finished array."""
 
 MISTAKES = (
     "mean_missing", "onehot_missing", "relu_mask_missing", "kernel_rotated", "kernel_not_rotated", "bias_not_summed", "tie_all",
@@ -24,37 +23,18 @@ MISTAKES = (
 
 
 class Form(NamedTuple):
-    """One of the forms that a mistake takes.
-
-    Attributes
-    ----------
-    mistake : str
-        Its name.
-    step : str
-        What is done wrong, by the name of an argument of the operation's wrong gradient; two forms of one step exclude each other.
-    wrong : callable
-        What is done instead.
-    correction : str
-        What to do.
-    """
+    """One of the forms that a mistake takes; two forms of one step exclude each other."""
 
     mistake: str
-    step: str
-    wrong: Callable
+    step: str  # what is done wrong: the name of an argument of the operation's wrong gradient
+    wrong: Callable  # what is done instead
     correction: str
 
 
 class Plant(NamedTuple):
-    """A form of a mistake at the place where it is made.
+    """A form of a mistake at the place where it is made: a layer's number, that above the layers for the loss, or END."""
 
-    Attributes
-    ----------
-    place : number
-        The layer's, LOSS or END.
-    form : Form
-    """
-
-    place: float
+    place: int
     form: Form
 
 
@@ -86,10 +66,11 @@ def choices(trace, name, shape, together):
         How many mistakes are looked for at once.
     """
     at_end, layers = _at_end(trace, name, shape), {}
-    for operation in trace.operations[name.layer + 1 :]:
+    *above, loss = trace.operations[name.layer + 1 :]
+    for operation in above:
         for plants in operation.choices():
             layers.setdefault(plants[-1].form, []).append(plants)
-    found = [(Plant(LOSS, form),) for form in trace.criterion.forms()] + [(plant,) for plant in at_end]
+    found = [*loss.choices(), *((plant,) for plant in at_end)]
     for form, places in layers.items():
         # Whoever forgets the stride or swaps the padding in dx does so in dw as well.
         too = [plant for plant in at_end if plant.form.wrong is form.wrong]

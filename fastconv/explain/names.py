@@ -14,19 +14,10 @@ _APPLIED = re.compile(r"(?P<function>exp|log|log1p)\((?P<inside>.*)\)|(?P<recipr
 
 
 class Name(NamedTuple):
-    """The name of one array of a trace; ``str(name)`` is "d 0.weight", "3.out", "input".
-
-    Attributes
-    ----------
-    gradient : bool
-    layer : int or None
-        The number of its layer; -1 for "input", which stands where the output of a layer below the first would; None without one.
-    own : str
-        "weight", "out", "argmax", "loss".
-    """
+    """The name of one array of a trace; ``str(name)`` is "d 0.weight", "3.out", "input"."""
 
     gradient: bool
-    layer: int | None
+    layer: int | None  # -1 for the input, which is the output of what is below the first layer; None for "loss" and the like
     own: str
 
     @classmethod

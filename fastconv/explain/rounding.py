@@ -12,18 +12,10 @@ _DECIMALS, _DIGITS = 8, 5
 
 
 class Tier(NamedTuple):
-    """A tolerance.
+    """A tolerance."""
 
-    Attributes
-    ----------
-    relative : float
-        To the size of the gradient that is compared with.
-    slack : array
-        What each entry may be off besides.
-    """
-
-    relative: float
-    slack: np.ndarray
+    relative: float  # to the size of the gradient that is compared with
+    slack: np.ndarray  # what each entry may be off besides
 
 
 class Tiers(NamedTuple):
@@ -35,18 +27,7 @@ class Tiers(NamedTuple):
 
 
 def tiers(given, noise, dtype, is_single):
-    """The `Tiers` of a gradient.
-
-    Parameters
-    ----------
-    given : float64 array
-    noise : (float, float)
-        What computing in float64 and in float32 alone may do to an entry.
-    dtype : numpy.dtype
-        In which `given` came.
-    is_single : bool
-        Whether float32 had a part in it.
-    """
+    """The `Tiers` of a gradient that came in `dtype`; noise is what computing in float64 and in float32 alone may do to an entry."""
     double, single = (np.full(given.shape, size) for size in noise)
     exact = [Tier(LOOSE, single)] if is_single else [Tier(TIGHT, double), Tier(LOOSE, single)]
     rounded = [Tier(LOOSE, single + half) for half in _half_units(given, dtype, is_single)]

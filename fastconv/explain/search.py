@@ -17,23 +17,12 @@ _NOTHING = 1e-300
 
 
 class Fit(NamedTuple):
-    """How well a planted gradient explains the given one.
-
-    Attributes
-    ----------
-    plants : tuple of Plant
-    excess : dict of int to float
-        By a tier's slack: how far the worst entry is off beyond it.
-    size : float
-        The planted gradient's largest entry.
-    residual : float
-        The largest difference.
-    """
+    """How well a planted gradient explains the given one."""
 
     plants: tuple
-    excess: dict
-    size: float
-    residual: float
+    excess: dict  # by a tier's slack: how far the worst entry is off beyond it
+    size: float  # of the planted gradient's largest entry
+    residual: float  # the largest difference
 
 
 class Search:
@@ -102,7 +91,7 @@ def _noise(wrong, name):
     Logits are rounded relative to themselves, and probabilities by as much again.
     """
     trace = wrong.trace
-    largest = wrong.magnitude(name).max(initial=0) * max(abs(trace[trace.criterion.y]).max(), 1)
+    largest = wrong.magnitude(name).max(initial=0) * max(abs(trace[trace.operations[-1].x]).max(), 1)
     return tuple(float(_UNITS * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
 
 

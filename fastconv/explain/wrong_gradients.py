@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._trace import backward
-from .mistakes import END, LOSS
+from .mistakes import END
 
 
 class WrongGradients:
@@ -11,12 +11,12 @@ class WrongGradients:
 
     def __init__(self, trace):
         self.trace, self._dx = trace, {}
-        self._caches = [_double(cache) for cache in trace.caches]
+        self._caches = [*map(_double, trace.caches), None]
 
     def magnitude(self, name):
         """The gradient of `name` if nothing cancelled, every number taken without its sign: its rounding is a share of this."""
         caches = [_double(cache, abs) for cache in self.trace.caches]
-        dy = self.trace.criterion.magnitude().astype(np.float64)
+        dy = self.trace.operations[-1].magnitude().astype(np.float64)
         return backward(self.trace.layers, self.trace.shapes, caches, dy)[str(name.d)]
 
     def gradient(self, name, plants):
@@ -33,8 +33,8 @@ class WrongGradients:
 
     def _dy(self, index, plants):
         """The gradient to the output of layer `index`; only the plants above it matter, so they are the memory's key."""
-        if index == len(self.trace.layers) - 1:
-            return self.trace.criterion.wrong_gradient(**_steps(plants, LOSS))
+        if index == len(self.trace.layers):
+            return None
         above = frozenset(plant for plant in plants if plant.place > index)
         if (index, above) in self._dx:
             return self._dx[index, above]

@@ -21,7 +21,7 @@ class BinaryCrossEntropy(ElementwiseLoss, name="binary_cross_entropy_with_logits
         return between | {"probabilities": probabilities, "target": target, "losses": losses}
 
     def equations(self):
-        y = self.y
+        y = self.x
         return super().equations() | {
             "shifted": f"shifted[n,k] = -|{y}[n,k]|",
             "exponentials": "exponentials[n,k] = exp(shifted[n,k])",
@@ -35,24 +35,24 @@ class BinaryCrossEntropy(ElementwiseLoss, name="binary_cross_entropy_with_logits
 
     def rules(self):
         return super().rules() | {
-            "shifted": lambda *at: [["-1", entry(self.y, *at)] if self._is_yes(at) else [entry(self.y, *at)]],
+            "shifted": lambda *at: [["-1", entry(self.x, *at)] if self._is_yes(at) else [entry(self.x, *at)]],
             "exponentials": lambda *at: [[applied("exp", entry("shifted", *at))]],
             "sums": lambda *at: [["1"], [entry("exponentials", *at)]],
             "probabilities": self._probabilities,
             "losses": self._losses,
             "loss": lambda: self.mean("losses", "1/(N*K)"),
-            self.y.d: lambda *at: [[entry("probabilities", *at), "1/(N*K)"], ["-1", entry("target", *at), "1/(N*K)"]],
+            self.dx: lambda *at: [[entry("probabilities", *at), "1/(N*K)"], ["-1", entry("target", *at), "1/(N*K)"]],
         }
 
     def _is_yes(self, at):
-        return self.trace[self.y][at] > 0
+        return self.trace[self.x][at] > 0
 
     def _probabilities(self, *at):
         share = applied("1/", entry("sums", *at))
         return [[share] if self._is_yes(at) else [entry("exponentials", *at), share]]
 
     def _losses(self, *at):
-        logit = entry(self.y, *at)
+        logit = entry(self.x, *at)
         larger = [[logit]] if self._is_yes(at) else []
         return [[applied("log1p", entry("exponentials", *at))], *larger, ["-1", entry("target", *at), logit]]
 

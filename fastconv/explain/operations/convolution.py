@@ -187,17 +187,15 @@ def _of_one(window):
     return window._replace(SH=1, SW=1)
 
 
-def _repeated(window):
-    """Each entry of dy in the place of the zeros behind it, too."""
-    return window._replace(SH=1, SW=1, OH=window.OH * window.SH, OW=window.OW * window.SW)
-
-
-def _one_more(window):
-    return window._replace(SH=window.SH + 1, SW=window.SW + 1)
-
-
 _DILATE = "put stride - 1 zeros between the entries of dy (or step by the stride when scattering)"
-_STRIDES = forms("stride_not_dilated", "stride", _DILATE, _of_one, _repeated, _one_more)
+_STRIDES = forms(
+    "stride_not_dilated",
+    "stride",
+    _DILATE,
+    _of_one,
+    lambda g: g._replace(SH=1, SW=1, OH=g.OH * g.SH, OW=g.OW * g.SW),  # copies of dy in the place of the zeros behind it
+    lambda g: g._replace(SH=g.SH + 1, SW=g.SW + 1),
+)
 _STRIDE_IN_DW = Form("stride_not_dilated", "taps", _of_one, _DILATE)
 
 # --- the kernel's gradient: dw(dy), dy -> dw ---

@@ -23,7 +23,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         return between | {"probabilities": cache.probabilities, "onehot": onehot, "losses": losses}
 
     def equations(self):
-        y = self.y
+        y = self.x
         return super().equations() | {
             "shifted": f"shifted[n,k] = {y}[n,k] - max over k of {y}[n,k]",
             "exponentials": "exponentials[n,k] = exp(shifted[n,k])",
@@ -36,7 +36,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         }
 
     def rules(self):
-        y, K = self.y, self.trace[self.y].shape[1]
+        y, K = self.x, self.trace[self.x].shape[1]
         largest, labels = self.trace[y].argmax(axis=1), self.trace["onehot"].argmax(axis=1)
         return super().rules() | {
             "shifted": lambda n, k: [[entry(y, n, k)], ["-1", entry(y, n, largest[n])]],

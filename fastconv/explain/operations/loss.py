@@ -1,18 +1,18 @@
-"""What a loss is asked about, and what all of them have in common: a mean, over the samples or over samples and outputs."""
+"""What all losses have in common: a mean, over the samples or over samples and outputs."""
 
 import numpy as np
 
 from ... import functional
 from ..mistakes import Form
-from ..names import entry, output
-from .operation import Part
+from ..names import entry
+from .operation import Operation
 
 CRITERIA = {}
 """The `Loss` for each name of a loss."""
 
 
-class Loss(Part):
-    """The loss of a trace; ``class Hinge(Loss, name="hinge")`` is found for that one. `y` is the `Name` of the last layer's output."""
+class Loss(Operation):
+    """The loss of a trace, above the last layer; ``class Hinge(Loss, name="hinge")`` is found for that one."""
 
     takes_labels = False
     """Whether the answers are labels (N,) rather than targets (N, K)."""
@@ -20,9 +20,6 @@ class Loss(Part):
     def __init_subclass__(cls, name=None):
         if name is not None:
             CRITERIA[name], cls.name = cls, name
-
-    def __init__(self, trace):
-        self.trace, self.y = trace, output(len(trace.layers) - 1)
 
     @classmethod
     def forward(cls, y, answers):
@@ -50,25 +47,23 @@ class Loss(Part):
         return [[entry(name, *index), share] for index in np.ndindex(self.trace[name].shape)]
 
     def magnitude(self):
-        """The gradient to the outputs if nothing cancelled, every number taken without its sign."""
+        """dx if nothing cancelled, every number taken without its sign."""
         raise NotImplementedError
 
     def forms(self):
-        """The forms of mistakes in the gradient to the outputs."""
         return [_MEAN_MISSING, _MEAN_TWICE]
 
-    def wrong_gradient(self, mean=None, onehot=None):
-        """The gradient to the outputs in float64, with what is done instead of a step."""
-        right = self.trace[self.y.d]
-        dy = (onehot(self.trace, right) if onehot else right).astype(np.float64)
-        return mean(dy) if mean else dy
+    def input_gradient(self, dy, cache, mean=None, onehot=None):
+        right = self.trace[self.dx]
+        dx = (onehot(self.trace, right) if onehot else right).astype(np.float64)
+        return mean(dx) if mean else dx
 
 
 class ElementwiseLoss(Loss):
     """A loss for each output, of which the mean over samples and outputs is taken."""
 
     def constants(self):
-        size = self.trace[self.y].size
+        size = self.trace[self.x].size
         return {"1/(N*K)": 1 / size, "2/(N*K)": 2 / size}
 
     def forms(self):

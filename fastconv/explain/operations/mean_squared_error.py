@@ -12,7 +12,7 @@ class MeanSquaredError(ElementwiseLoss, name="mse"):
         return {"target": answers.reshape(y.shape), "error": cache.error}
 
     def equations(self):
-        y = self.y
+        y = self.x
         return super().equations() | {
             "target": "target[n,k] is given",
             "error": f"error[n,k] = {y}[n,k] - target[n,k]",
@@ -22,11 +22,11 @@ class MeanSquaredError(ElementwiseLoss, name="mse"):
 
     def rules(self):
         return super().rules() | {
-            "error": lambda *at: [[entry(self.y, *at)], ["-1", entry("target", *at)]],
+            "error": lambda *at: [[entry(self.x, *at)], ["-1", entry("target", *at)]],
             "loss": lambda: [[error, error, share] for error, share in self.mean("error", "1/(N*K)")],
-            self.y.d: lambda *at: [[entry("error", *at), "2/(N*K)"]],
+            self.dx: lambda *at: [[entry("error", *at), "2/(N*K)"]],
         }
 
     def magnitude(self):
-        y, target = self.trace[self.y], self.trace["target"]
+        y, target = self.trace[self.x], self.trace["target"]
         return 2 * (abs(y) + abs(target)) / target.size

@@ -10,44 +10,11 @@ OPERATIONS = {}
 """The `Operation` for each type of layer."""
 
 
-class Part:
-    """A layer or the loss of a trace, and how its arrays came about.
+class Operation:
+    """One layer of a trace, or the loss above the last one; ``class Tanh(Operation, layer=layers.Tanh)`` is found for that layer.
 
     Terms are lists of sources; the factors are looked up under those sources, so a source cannot disagree with its factor.
-    """
-
-    def constants(self):
-        """name -> number, for sources that are no entries."""
-        return {}
-
-    def equations(self):
-        """name -> text"""
-        return {}
-
-    def rules(self):
-        """name -> the function from an index to the terms of that entry; several readings of one sum have a label each."""
-        return {}
-
-    def looks(self, name, index):
-        """The `Look` of every window that had a say in an entry."""
-        return ()
-
-    def notes(self, name, index):
-        """What else there is to say about an entry."""
-        return ()
-
-
-class Operation(Part):
-    """One layer of a trace, in the letters of the derivation; ``class Tanh(Operation, layer=layers.Tanh)`` is found for that layer.
-
     ``wrong_input_gradient`` and the like take what is done instead of a step as arguments: the functions of the forms of mistakes.
-
-    Attributes
-    ----------
-    layer, shape : Layer, tuple
-        With the shape of one sample of its input.
-    x, y, dx, dy, w, b : Name
-        What comes in and what comes out, the gradients to both, and the parameters, if there are any.
     """
 
     makes_axes = False
@@ -58,7 +25,8 @@ class Operation(Part):
             OPERATIONS[layer] = cls
 
     def __init__(self, trace, index):
-        self.trace, self.index, self.layer, self.shape = trace, index, trace.layers[index], trace.shapes[index]
+        self.trace, self.index, self.shape = trace, index, trace.shapes[index]
+        self.layer = trace.layers[index] if index < len(trace.layers) else None
         self.x, self.y = output(index - 1), output(index)
         self.dx, self.dy = self.x.d, self.y.d
         self.w, self.b = self.own("weight"), self.own("bias")
@@ -87,11 +55,29 @@ class Operation(Part):
         """On which side of every kink of the layer the numbers of `x` lie, as bytes."""
         return b""
 
+    def constants(self):
+        """name -> number, for sources that are no entries."""
+        return {}
+
+    def equations(self):
+        """name -> text"""
+        return {}
+
     def rules(self):
+        """name -> the function from an index to the terms of that entry; several readings of one sum have a label each."""
+
         def unknown(*index):
             raise ValueError(f"layer {self.index}, {self.layer!r}, has no ledger of its sums")
 
         return {self.y: unknown, self.dx: unknown}
+
+    def looks(self, name, index):
+        """The `Look` of every window that had a say in an entry."""
+        return ()
+
+    def notes(self, name, index):
+        """What else there is to say about an entry."""
+        return ()
 
     def forms(self):
         """The forms of mistakes that the gradient to the input has room for."""
