@@ -10,7 +10,10 @@ from explain_cases import entries, random_trace
 
 import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
-from fastconv.explain import Trace, integer_example, trace
+from fastconv.explain import Trace, diagnose, gradcheck, integer_example, trace
+from fastconv.explain.operations import OPERATIONS
+from fastconv.explain.operations.operation import Elementwise
+from fastconv.layers import Layer
 
 
 def named(t, source):
@@ -209,6 +212,38 @@ def test_the_whole_number_example_is_exact_up_to_the_softmax(seed):
     assert t["probabilities"].min() > 0.01
     for name in t:
         assert not ((t[name] != 0) & (abs(t[name]) < 1e-12)).any(), name  # a sum of 0 on paper is 0 here
+
+
+class Double(Layer):
+    """A layer that the explainer has no file for."""
+
+    def forward(self, ops, x, params, rng):
+        return 2 * x, None
+
+    def backward(self, ops, dy, cache, need_dx):
+        return 2 * dy, ()
+
+
+def test_a_new_layer_is_walked_through_and_one_class_explains_it(monkeypatch):
+    net = Sequential([Double(), Flatten(), Linear(2)], (1, 2, 2), random_state=0, dtype="float64")
+    x, gradient = np.ones((1, 1, 2, 2)), net.params["2.weight"][0] - net.params["2.weight"][1]
+    unknown = trace(net, x, [1])
+    with pytest.raises(ValueError, match="layer 0, .*Double.*, has no ledger of its sums"):
+        unknown.why("d input[0,0,0,0]")
+    assert diagnose(unknown["d input"], unknown, "input").mistake is None and gradcheck(net, x, [1]).ok
+
+    monkeypatch.setitem(OPERATIONS, Double, Elementwise)  # undone in the end
+
+    class Doubled(Elementwise, layer=Double):
+        def constants(self):
+            return {"2": 2.0}
+
+        def factors(self, *at):
+            return ["2"]
+
+    ledger = trace(net, x, [1]).why("d input[0,0,1,0]")
+    assert ledger.equation == "d input[n,c,h,w] = d 0.out[n,c,h,w] * 2"
+    assert ledger.total == pytest.approx(2 * gradient[2] * unknown["probabilities"][0, 0])
 
 
 def test_explain_is_a_lazy_attribute():
