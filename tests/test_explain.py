@@ -41,8 +41,8 @@ def test_a_step_worked_by_hand(by_hand, name):
 
 
 SOURCES = {
-    "0.out[0,0,0,1]": ["0.weight[0,0,0,0] input[0,0,0,1]", "0.weight[0,0,0,1] input[0,0,0,2]", "0.weight[0,0,1,0] input[0,0,1,1]",
-                       "0.weight[0,0,1,1] input[0,0,1,2]", "0.bias[0]"],
+    "0.out[0,0,0,1]": ["0.weight[0,0,0,0] input[0,0,0,1]", "0.weight[0,0,0,1] input[0,0,0,2]",
+                       "0.weight[0,0,1,0] input[0,0,1,1]", "0.weight[0,0,1,1] input[0,0,1,2]", "0.bias[0]"],
     "d 0.weight[0,0,0,1]": ["input[0,0,0,1] d 0.out[0,0,0,0]", "input[0,0,0,2] d 0.out[0,0,0,1]",
                             "input[0,0,1,1] d 0.out[0,0,1,0]", "input[0,0,1,2] d 0.out[0,0,1,1]"],
     "d input[0,0,0,1]": ["0.weight[0,0,0,1] d 0.out[0,0,0,0]", "0.weight[0,0,0,0] d 0.out[0,0,0,1]"],

@@ -1,4 +1,4 @@
-"""Ledgers where numbers or windows are huge, tiny, equal or of both zeros: finite wherever the loss is, and the sums that were computed."""
+"""Ledgers where numbers or windows are huge, tiny, equal or of both zeros: finite where the loss is, and the computed sums."""
 
 import math
 

@@ -205,8 +205,8 @@ class Trace:
         Parameters
         ----------
         path : str or path
-            Of the .html file. With up to 5,000 numbers on it the page computes everything anew when a pixel or a weight is changed.
-            What stands in its body works in any other document, too, more than once.
+            Of the .html file. With up to 5,000 numbers on it the page computes everything anew when a pixel or a weight is
+            changed. What stands in its body works in any other document, too, more than once.
 
         Raises
         ------

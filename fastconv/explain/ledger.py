@@ -84,8 +84,8 @@ class Ledger:
     terms : tuple of Term
         In the order of the sum. Taps in the padding are there, with a factor 0 from "padding".
     readings : dict of str to tuple of Term
-        For the gradient of a convolution's input: "scatter" (the `terms`, as col2im adds them) and "correlation" (full correlation
-        with the rotated kernel), the same sum read twice.
+        For the gradient of a convolution's input: "scatter" (the `terms`, as col2im adds them) and "correlation" (full
+        correlation with the rotated kernel), the same sum read twice.
     looks : tuple of Look
         For a max pool: every window that looked.
     notes : tuple of str

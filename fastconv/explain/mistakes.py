@@ -55,15 +55,7 @@ _SUBSETS = {1: 5, 2: 3}
 def choices(trace, name, shape, together):
     """What could show in the gradient of `name`: a list of tuples of plants, each one mistake.
 
-    Parameters
-    ----------
-    trace : Trace
-    name : Name
-        Of the array, not of its gradient.
-    shape : tuple
-        Of the gradient to explain: it decides which transpositions are possible.
-    together : 1 or 2
-        How many mistakes are looked for at once.
+    The shape of the gradient to explain decides which transpositions are possible; one or two mistakes are looked for together.
     """
     at_end, layers = _at_end(trace, name, shape), {}
     *above, loss = trace.operations[name.layer + 1 :]
@@ -79,7 +71,7 @@ def choices(trace, name, shape, together):
 
 
 def _subsets(trace, places, most):
-    """Joined plants of subsets of the layers; of many layers only: all, each alone, those of a kind, those on a side of Flatten."""
+    """Joined plants of subsets of the layers; of many only: all, each alone, those of a kind, those on a side of Flatten."""
     if len(places) <= most:
         chosen = list(chain.from_iterable(combinations(places, size) for size in range(len(places), 0, -1)))
     else:

@@ -34,15 +34,15 @@ class Tier(NamedTuple):
 
 
 class Tiers(NamedTuple):
-    """Tolerances to try: if nothing was rounded; if the result was, in any of the ways that it may have been; if every step was."""
+    """Tolerances to try."""
 
-    exact: list
-    rounded: list
-    sloppy: list
+    exact: list  # if nothing was rounded
+    rounded: list  # if the result was, in any of the ways that it may have been
+    sloppy: list  # if every step was
 
 
 def tiers(given, noise, dtype, is_single):
-    """The `Tiers` of a gradient that came in `dtype`; noise is what computing in float64 and in float32 alone may do to an entry."""
+    """The `Tiers` of a gradient that came in `dtype`; noise: what computing in float64 and in float32 may do to an entry."""
     double, single = (np.full(given.shape, size) for size in noise)
     exact = [Tier(LOOSE, single)] if is_single else [Tier(TIGHT, double), Tier(LOOSE, single)]
     rounded = [Tier(LOOSE, single + half) for half in _half_units(given, dtype, is_single)]

@@ -10,10 +10,10 @@ from .rounding import TIGHT, tiers
 from .wrong_gradients import WrongGradients
 
 _UNITS = 8
-"""In the last place, of what was added up for a number."""
+"""How many units in the last place, of all that was added up for a number, rounding may take from it."""
 
 _NOTHING = 1e-300
-"""Added where a size of 0 would be divided by."""
+"""The least unit in which residuals are counted, where all numbers are 0."""
 
 
 class Fit(NamedTuple):
@@ -53,8 +53,11 @@ class Search:
         # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
         unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], _NOTHING)
         best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
-        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _commonness(names)))
-        return {names: found[names] for names in order}
+
+        def place(names):
+            return round(best[names] / unit) if best[names] > unit else 0, [rank(name) for name in reversed(names)]
+
+        return {names: found[names] for names in sorted(best, key=place)}
 
     def rivals(self, tier):
         """The single mistakes that rounding hides: not the right gradient, and yet no further from the given one."""
@@ -75,9 +78,8 @@ class Search:
             plants = tuple(plant for plants in choice for plant in plants)
             names = tuple(sorted({plant.form.mistake for plant in plants}, key=rank))
             steps = {(plant.place, plant.form.step) for plant in plants}
-            if (
-                len(names) == size and len(steps) == len(plants) and self._has_shape(steps)
-            ):  # forms of one step exclude each other
+            are_apart = len(names) == size and len(steps) == len(plants)  # forms of one step exclude each other
+            if are_apart and self._has_shape(steps):
                 yield names, self._fit(plants, self.wrong.gradient(self.name, plants))
 
     def _has_shape(self, steps):
@@ -93,8 +95,3 @@ def _noise(wrong, name):
     trace = wrong.trace
     largest = wrong.magnitude(name).max(initial=0) * max(abs(trace[trace.operations[-1].x]).max(), 1)
     return tuple(float(_UNITS * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
-
-
-def _commonness(names):
-    """Small where the commoner mistakes are, one after the other."""
-    return sum(2.0 ** rank(name) for name in names)

@@ -1,7 +1,7 @@
 """What `fastconv.explain` knows of each layer and loss: one file for each operation, and nothing of it anywhere else.
 
-A file here holds an operation's equations, the terms of its sums, the wrong forms of its gradients and the words for them. It is
-found by being here: `OPERATIONS` has the class for each type of layer, `CRITERIA` that for each loss.
+A file here holds an operation's equations, the terms of its sums, the wrong forms of its gradients and the words for them. It
+is found by being here: `OPERATIONS` has the class for each type of layer, `CRITERIA` that for each loss.
 """
 
 from importlib import import_module

@@ -1,7 +1,5 @@
 """What a layer of a trace is asked about, and what one without anything special answers."""
 
-from functools import cached_property
-
 from ... import functional
 from ..mistakes import Plant
 from ..names import Name, entry, output
@@ -11,10 +9,11 @@ OPERATIONS = {}
 
 
 class Operation:
-    """One layer of a trace, or the loss above the last one; ``class Tanh(Operation, layer=layers.Tanh)`` is found for that layer.
+    """One layer of a trace, or the loss above the last one.
 
-    Terms are lists of sources; the factors are looked up under those sources, so a source cannot disagree with its factor.
-    ``wrong_input_gradient`` and the like take what is done instead of a step as arguments: the functions of the forms of mistakes.
+    ``class Tanh(Operation, layer=layers.Tanh)`` explains that layer: its `equations`; its `rules`, which yield the terms of a
+    sum as lists of sources (the factors are looked up under them, so that a source cannot disagree with its factor); and the
+    `forms` of mistakes that it has room for, each an argument, under the name of its step, of ``wrong_input_gradient``.
     """
 
     makes_axes = False
@@ -34,11 +33,6 @@ class Operation:
     def own(self, own):
         """The `Name` of a parameter, or of what the layer remembers."""
         return Name(False, self.index, own)
-
-    @cached_property
-    def window(self):
-        """Of a convolution or a pool."""
-        return self.layer.window(self.shape)
 
     @property
     def is_flat(self):
@@ -69,7 +63,8 @@ class Operation:
         def unknown(*index):
             raise ValueError(f"layer {self.index}, {self.layer!r}, has no ledger of its sums")
 
-        return {self.y: unknown, self.dx: unknown}
+        parameters = (self.own(own).d for own in self.layer.parameter_shapes(self.shape))
+        return dict.fromkeys((self.y, self.dx, *parameters), unknown)
 
     def looks(self, name, index):
         """The `Look` of every window that had a say in an entry."""

@@ -13,6 +13,11 @@ from .operation import Operation
 class Windowed(Operation):
     """A layer that looks at its input through a sliding window."""
 
+    @cached_property
+    def window(self):
+        """The layer's `Window`."""
+        return self.layer.window(self.shape)
+
     @property
     def position(self):
         """``2*i + u - 1`` and the like: the row and the column of the image under a tap."""
