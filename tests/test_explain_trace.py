@@ -11,6 +11,7 @@ from explain_cases import entries, random_trace
 import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from fastconv.explain import Trace, diagnose, gradcheck, integer_example, trace
+from fastconv.explain.names import Name
 from fastconv.explain.operations import OPERATIONS
 from fastconv.explain.operations.operation import Elementwise
 from fastconv.layers import Layer
@@ -179,6 +180,18 @@ def test_bad_names_and_inputs_are_explained():
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_names_are_taken_apart_and_made_again():
+    parts = {
+        "d 12.weight": (True, 12, "weight"),
+        "3.out": (False, 3, "out"),
+        "input": (False, -1, "input"),
+        "d input": (True, -1, "input"),
+    }
+    parts |= {"losses": (False, None, "losses"), "d loss": (True, None, "loss"), "0.weight[0,0,1,1]": (False, 0, "weight")}
+    assert {text: Name.parse(text) for text in parts} == parts
+    assert all(str(Name.parse(name)) == name for name in random_trace(7))
 
 
 def test_every_array_has_an_equation():
