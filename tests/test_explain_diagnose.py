@@ -138,7 +138,7 @@ def test_gradients_worked_by_hand_may_be_rounded_at_every_step():
 def test_names_and_numbers_that_make_no_sense():
     net, x, labels = integer_example()
     t = trace(net, x, labels)
-    for name in ("0.weights", "loss", "onehot", "9.out"):
+    for name in ("0.weights", "loss", "onehot", "9.out", "0.weight[0]", ""):
         with pytest.raises(ValueError, match=r"the gradients are .*d 0\.weight"):
             diagnose(np.zeros(3), t, name)
     with pytest.raises(TypeError):

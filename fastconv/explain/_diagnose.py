@@ -109,11 +109,12 @@ def diagnose(gradient, trace, name):
 
 
 def _name_of(name, trace):
-    found = Name.parse(name.strip())._replace(gradient=False)
-    if found.own == "loss" or found.d not in trace:
-        names = ", ".join(n for n in trace.names if n.startswith("d ") and n != "d loss")
-        raise ValueError(f"no gradient '{found}'; the gradients are {names}")
-    return found
+    gradients = [found for found in map(Name.parse, trace.names) if found.gradient and found.own != "loss"]
+    for found in gradients:
+        bare = found._replace(gradient=False)
+        if name.strip() in (str(found), str(bare)):
+            return bare
+    raise ValueError(f"no gradient {name!r}; the gradients are {', '.join(map(str, gradients))}")
 
 
 def _correct(search, tier, is_rounded):

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..network import Sequential
 from ._trace import forward, trace
-from .names import entry
+from .names import Name, entry
 from .operations import operation_of
 
 STEP = 1e-4
@@ -60,10 +60,10 @@ class Report:
         self.checks, self.tolerance = checks, tolerance
 
     def __getitem__(self, name):
-        name = name.removeprefix("d ")
-        if name not in self.checks:
-            raise ValueError(f"no gradient {name!r} was checked; the names are {', '.join(self.checks)}")
-        return self.checks[name]
+        for known, check in self.checks.items():
+            if name in (known, str(Name.parse(known).d)):
+                return check
+        raise ValueError(f"no gradient {name!r} was checked; the names are {', '.join(self.checks)}")
 
     @property
     def ok(self):
@@ -85,8 +85,8 @@ class Report:
             wrong = ~check.undefined & ~(check.error <= self.tolerance)
             worst = np.max(check.error, initial=0, where=~check.undefined)
             counts = f"{wrong.sum()} of {wrong.size} wrong, {check.undefined.sum()} undefined at a kink or tie"
-            lines.append(f"d {name}: {counts}, largest error {worst:.1e}")
-        unchecked = [f"d {name}" for name, check in self.checks.items() if check.undefined.all()]
+            lines.append(f"{Name.parse(name).d}: {counts}, largest error {worst:.1e}")
+        unchecked = [str(Name.parse(name).d) for name, check in self.checks.items() if check.undefined.all()]
         if unchecked:
             lines.append(f"nothing of {', '.join(unchecked)} was checked: move the input a little off the kinks and ties")
         return "\n".join([*lines, "ok" if self.ok else "NOT ok"])
@@ -134,7 +134,7 @@ def gradcheck(net, x, labels, *, loss="cross_entropy", rng=None, tolerance=1e-6)
 
     checks = {}
     for name, array in {**double.params, "input": x}.items():
-        analytic, numeric, undefined = base[f"d {name}"], np.empty(array.shape), np.empty(array.shape, bool)
+        analytic, numeric, undefined = base[Name.parse(name).d], np.empty(array.shape), np.empty(array.shape, bool)
         for index in np.ndindex(array.shape):
             losses, sides = zip(*_moved(array, index, run))
             numeric[index] = (8 * (losses[3] - losses[1]) - (losses[4] - losses[0])) / (12 * STEP)

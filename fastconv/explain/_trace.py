@@ -246,7 +246,7 @@ def forward(net, x, rng):
     if x.shape[1:] != net.input_shape:
         raise ValueError(f"x has shape {x.shape}, expected (N, {', '.join(map(str, net.input_shape))})")
     for index, (layer, shape) in enumerate(zip(net.layers, net.shapes)):
-        params = {own: net.params[f"{index}.{own}"].copy() for own in layer.parameter_shapes(shape)}
+        params = {own: net.params[str(Name(False, index, own))].copy() for own in layer.parameter_shapes(shape)}
         y, cache = layer.forward(functional, x, list(params.values()), rng)
         yield Step(layer, shape, x, params, y, cache)
         x = y
@@ -260,7 +260,7 @@ def backward(layers, shapes, caches, dy):
         dy, found = layers[index].backward(functional, dy, caches[index], True)
         for own, gradient in zip(layers[index].parameter_shapes(shapes[index]), found, strict=True):
             gradients[str(Name(True, index, own))] = gradient
-    return gradients | {"d input": dy}
+    return gradients | {str(output(-1).d): dy}
 
 
 _CONSTANTS = {"1": 1.0, "-1": -1.0, "padding": 0.0, "between strides": 0.0, "won": 1.0, "lost": 0.0}

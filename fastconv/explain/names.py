@@ -8,7 +8,7 @@ import numpy as np
 FUNCTIONS = {"exp": np.exp, "log": np.log, "log1p": np.log1p, "1/": np.reciprocal}
 """What may be applied to an entry that is a factor of a term."""
 
-_NAME = re.compile(r"(?P<d>d )?((?P<layer>\d+)\.)?(?P<own>[^\[\]]+)")
+_NAME = re.compile(r"(?P<d>d )?((?P<layer>\d+)\.)?(?P<own>[^\[\]]*)")
 _ENTRY = re.compile(r"(?P<name>[^\[\]]+?)\s*(\[(?P<index>[\s\d,-]*)\])?")
 _APPLIED = re.compile(r"(?P<function>exp|log|log1p)\((?P<inside>.*)\)|(?P<reciprocal>1/)(?P<below>.*)")
 

@@ -113,8 +113,8 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
         ]
         return [form for found, has_room in room if has_room for form in found]
 
-    def weight_forms(self):
-        return [*_ROTATED, _STRIDE_IN_DW, PADDED_IN_DW]
+    def parameter_forms(self, own):
+        return [*_ROTATED, _STRIDE_IN_DW, PADDED_IN_DW] if own == "weight" else super().parameter_forms(own)
 
     def wrong_input_gradient(self, dy, cache, col2im=None, kernel=None, axes=None, stride=None, crop=None):
         w, window = cache.w, cache.window

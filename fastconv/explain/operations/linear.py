@@ -17,13 +17,9 @@ class Affine(Operation):
 
     def parameter_forms(self, own):
         if own == "weight":
-            return self.weight_forms()
+            return ()
         # A mean over samples alone is mean_twice.
         return _SUMMED_OVER if self.trace[self.y][0, 0].size == 1 else [*_SUMMED_OVER, _MEAN]
-
-    def weight_forms(self):
-        """The forms of mistakes in the gradient of the weights."""
-        return ()
 
     def wrong_bias_gradient(self, dy, cache, bias):
         return bias(dy)
