@@ -10,7 +10,7 @@ FUNCTIONS = {"exp": np.exp, "log": np.log, "log1p": np.log1p, "1/": np.reciproca
 
 _NAME = re.compile(r"(?P<d>d )?((?P<layer>\d+)\.)?(?P<own>[^\[\]]*)")
 _ENTRY = re.compile(r"(?P<name>[^\[\]]+?)\s*(\[(?P<index>[\s\d,-]*)\])?")
-_APPLIED = re.compile(r"(?P<function>exp|log|log1p)\((?P<inside>.*)\)|(?P<reciprocal>1/)(?P<below>.*)")
+_APPLIED = re.compile(r"(exp(?=\()|log(?=\()|log1p(?=\()|1/)\(?(.*?)\)?")
 
 
 class Name(NamedTuple):
@@ -71,6 +71,4 @@ def applied(function, inside):
 def parse_applied(source):
     """``"log(sums[0])"`` -> ``"log", "sums[0]"``; None and the source itself where nothing is applied."""
     match = _APPLIED.fullmatch(source)
-    if match is None:
-        return None, source
-    return (match["function"], match["inside"]) if match["function"] else (match["reciprocal"], match["below"])
+    return match.groups() if match else (None, source)
