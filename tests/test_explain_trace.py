@@ -10,10 +10,11 @@ from explain_cases import entries, random_trace
 
 import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
-from fastconv.explain import Trace, diagnose, gradcheck, integer_example, trace
+from fastconv.explain import Trace, diagnose, gradcheck, integer_example, names, trace
+from fastconv.explain.mistakes import forms
 from fastconv.explain.names import Name
 from fastconv.explain.operations import OPERATIONS
-from fastconv.explain.operations.operation import Elementwise
+from fastconv.explain.operations.operation import Operation
 from fastconv.layers import Layer
 
 
@@ -227,36 +228,52 @@ def test_the_whole_number_example_is_exact_up_to_the_softmax(seed):
         assert not ((t[name] != 0) & (abs(t[name]) < 1e-12)).any(), name  # a sum of 0 on paper is 0 here
 
 
-class Double(Layer):
+class Tanh(Layer):
     """A layer that the explainer has no file for."""
 
     def forward(self, ops, x, params, rng):
-        return 2 * x, None
+        return np.tanh(x), np.tanh(x)
 
     def backward(self, ops, dy, cache, need_dx):
-        return 2 * dy, ()
+        return dy * (1 - cache**2), ()
 
 
 def test_a_new_layer_is_walked_through_and_one_class_explains_it(monkeypatch):
-    net = Sequential([Double(), Flatten(), Linear(2)], (1, 2, 2), random_state=0, dtype="float64")
-    x, gradient = np.ones((1, 1, 2, 2)), net.params["2.weight"][0] - net.params["2.weight"][1]
-    unknown = trace(net, x, [1])
-    with pytest.raises(ValueError, match="layer 0, .*Double.*, has no ledger of its sums"):
-        unknown.why("d input[0,0,0,0]")
-    assert diagnose(unknown["d input"], unknown, "input").mistake is None and gradcheck(net, x, [1]).ok
+    net = Sequential([Flatten(), Tanh(), Linear(2)], (1, 1, 3), random_state=0, dtype="float64")
+    x = np.array([[[[0.5, -1.0, 2.0]]]])
+    t = trace(net, x, [1])
+    with pytest.raises(ValueError, match="layer 1, .*Tanh.*, has no ledger of its sums"):
+        t.why("d 0.out[0,0]")
+    assert diagnose(t["d input"], t, "input").mistake is None and gradcheck(net, x, [1]).ok
 
-    monkeypatch.setitem(OPERATIONS, Double, Elementwise)  # undone in the end
+    monkeypatch.setitem(names.FUNCTIONS, "tanh", np.tanh)
+    monkeypatch.setitem(OPERATIONS, Tanh, None)  # undone in the end
 
-    class Doubled(Elementwise, layer=Double):
-        def constants(self):
-            return {"2": 2.0}
+    class ExplainedTanh(Operation, layer=Tanh):
+        @staticmethod
+        def remembered(x, cache):
+            return {"slope": 1 - cache**2}
 
-        def factors(self, *at):
-            return ["2"]
+        def equations(self):
+            return {self.y: f"{self.y}[n,k] = tanh({self.x}[n,k])"}
 
-    ledger = trace(net, x, [1]).why("d input[0,0,1,0]")
-    assert ledger.equation == "d input[n,c,h,w] = d 0.out[n,c,h,w] * 2"
-    assert ledger.total == pytest.approx(2 * gradient[2] * unknown["probabilities"][0, 0])
+        def rules(self):
+            return {
+                self.y: lambda *at: [[names.applied("tanh", names.entry(self.x, *at))]],
+                self.dx: lambda *at: [[names.entry(self.dy, *at), names.entry(self.own("slope"), *at)]],
+            }
+
+        def forms(self):
+            return forms("slope_missing", "slope", "multiply by 1 - y**2", lambda dy: dy)
+
+        def wrong_input_gradient(self, dy, cache, slope):
+            return slope(dy)
+
+    t = trace(net, x, [1])
+    assert t.equations["1.out"].latex == r"y^{(1)}_{n,k} = \tanh(y^{(0)}_{n,k})"
+    for entry in ("1.out[0,2]", "d 0.out[0,2]"):
+        assert t.why(entry).total == pytest.approx(t.why(entry).value)
+    assert str(diagnose(t["d 1.out"], t, "0.out")) == "slope_missing at layer 1 (Tanh): multiply by 1 - y**2."
 
 
 def test_explain_is_a_lazy_attribute():

@@ -6,7 +6,7 @@ In the text a name stands as in the trace, ``0.weight[f,c,u,v]``, and the letter
 import re
 from typing import NamedTuple
 
-from .names import Name
+from .names import FUNCTIONS, Name
 
 
 class Equation(NamedTuple):
@@ -69,7 +69,7 @@ def _latex_token(match):
         return r"\max"
     if match["words"]:
         word = match["words"]
-        return rf"\{word}" if word in ("exp", "log") else rf"\text{{ {word} }}"
+        return rf"\{word}" if word in FUNCTIONS else rf"\text{{ {word} }}"
     return " / " if match["divided"] else r"\,"
 
 

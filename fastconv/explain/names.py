@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 FUNCTIONS = {"exp": np.exp, "log": np.log, "log1p": np.log1p, "1/": np.reciprocal}
-"""What may be applied to an entry that is a factor of a term."""
+"""What may be applied to an entry that is a factor of a term; an operation may add its own."""
 
 _NAME = re.compile(r"(?P<d>d )?((?P<layer>\d+)\.)?(?P<own>[^\[\]]*)")
 _ENTRY = re.compile(r"(?P<name>[^\[\]]+?)\s*(\[(?P<index>[\s\d,-]*)\])?")
-_APPLIED = re.compile(r"(exp(?=\()|log(?=\()|log1p(?=\()|1/)\(?(.*?)\)?")
 
 
 class Name(NamedTuple):
@@ -70,5 +69,8 @@ def applied(function, inside):
 
 def parse_applied(source):
     """``"log(sums[0])"`` -> ``"log", "sums[0]"``; None and the source itself where nothing is applied."""
-    match = _APPLIED.fullmatch(source)
-    return match.groups() if match else (None, source)
+    for function in FUNCTIONS:
+        before, after = applied(function, "|").split("|")
+        if source.startswith(before) and source.endswith(after):
+            return function, source.removeprefix(before).removesuffix(after)
+    return None, source
