@@ -1,11 +1,12 @@
-"""Random networks for the explainer's tests, and a backward pass in plain loops into which mistakes can be built.
+"""Random networks for the explainer's tests, a loss in plain loops, and a backward pass into which mistakes can be built.
 
-Nothing here knows how fastconv.explain looks for a mistake: gradients are pushed pixel by pixel, from the trace's activations only.
+Nothing here knows how fastconv.explain does it: gradients are pushed pixel by pixel, from the trace's activations only.
 """
 
 import numpy as np
 
-from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, reference
+from fastconv.explain import trace
 
 
 def random_conv(rng, channels):
@@ -73,6 +74,48 @@ def random_network(rng, *, depth=4, classes=3, loss="cross_entropy"):
         "cross_entropy": lambda: rng.integers(0, classes, n),
     }
     return net, x, answers[loss]()
+
+
+def random_trace(seed, dtype="float64"):
+    """Of a random network of its own for each seed."""
+    rng = np.random.default_rng(seed)
+    net, x, labels = random_network(rng, loss=loss_of(seed))
+    net = Sequential(net.layers, net.input_shape, random_state=seed, dtype=dtype)
+    return trace(net, x, labels, loss=loss_of(seed), rng=rng)
+
+
+def entries(t, name):
+    """Every entry of an array by its name."""
+    return [f"{name}[{','.join(map(str, index))}]" if index else name for index in np.ndindex(t[name].shape)]
+
+
+def gradient_names(t):
+    """What has a gradient."""
+    return [name[2:] for name in t if name.startswith("d ") and name != "d loss"]
+
+
+def loss_by_loops(t, name, array):
+    """The loss of a traced step by `fastconv.reference`, with one of its inputs, parameters or outputs being `array`."""
+    y = array if name == "input" else t["input"]
+    for i, layer in enumerate(t.layers):
+        own = [key for key in (f"{i}.weight", f"{i}.bias") if key in t]
+        if isinstance(layer, Dropout):
+            y = y * t[f"{i}.kept"] / (1 - layer.p) if f"{i}.kept" in t else y
+        else:
+            y, _ = layer.forward(reference, y, [array if key == name else t[key] for key in own], None)
+        y = array if name == f"{i}.out" else y
+    answers = t["onehot"].argmax(axis=1) if t.loss == "cross_entropy" else t["target"]
+    return getattr(reference, f"{t.loss}_forward")(y, answers)[0]
+
+
+def slopes(t, name, index, step=1e-6):
+    """How the loss changes when one entry is made a little smaller, and larger."""
+    losses = []
+    for move in (-step, 0, step):
+        array = t[name].copy()
+        array[index] += move
+        losses.append(loss_by_loops(t, name, array))
+    return (losses[1] - losses[0]) / step, (losses[2] - losses[1]) / step
 
 
 def mistaken(trace, name, mistakes, style=0):

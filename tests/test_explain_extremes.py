@@ -1,21 +1,17 @@
-"""Ledgers where numbers are huge, tiny, equal or of both zeros: finite wherever the loss is, and the sums that were computed."""
+"""Ledgers where numbers or windows are huge, tiny, equal or of both zeros: finite where the loss is, and the computed sums."""
 
 import math
 
 import numpy as np
 import pytest
-from explain_cases import BINARY, loss_of, random_network
+from explain_cases import BINARY, entries, loss_of, random_network
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
-from fastconv.explain import diagnose, trace
+from fastconv.explain import diagnose, gradcheck, trace
 
 LOGITS = [0.0, -0.0, 5e-324, 1e-45, 1e-20, 1e-7, 0.5, 3.0, 17.0, 36.8, 88.8, 104.0, 710.0, 745.2, 800.0, 1e3, 1e6, 1e30]
 SIGNED = [sign * value for value in LOGITS for sign in (1, -1)]
-
-
-def entries(t, name):
-    return [f"{name}[{','.join(map(str, index))}]" if index else name for index in np.ndindex(t[name].shape)]
 
 
 def direct(K, dtype):
@@ -120,6 +116,17 @@ def test_random_networks_far_from_one(seed, scale, dtype):
     t = trace(net, x[:1] * scale, labels[:1], loss=loss_of(seed), rng=rng)
     assert_ledgers_are_the_numbers(t)
     assert diagnose(t["d input"], t, "input").mistake is None
+
+
+@pytest.mark.parametrize("pool", [MaxPool2d, AvgPool2d])
+def test_a_window_far_larger_than_its_image(pool):
+    net = Sequential([pool(2**30, stride=1, padding=2**29), Flatten(), Linear(2)], (1, 3, 4), random_state=0, dtype="float64")
+    x = np.random.default_rng(0).normal(size=(2, 1, 3, 4))
+    t = trace(net, x, [0, 1])
+    assert diagnose(t["d input"], t, "input").mistake is None
+    assert diagnose(2 * t["d input"], t, "input").mistake == "mean_missing"
+    assert t.why("d input[1,0,2,3]").total == pytest.approx(t["d input"][1, 0, 2, 3])
+    assert gradcheck(net, x, [0, 1]).ok
 
 
 @pytest.mark.parametrize("call", [

@@ -1,21 +1,30 @@
+"""The checker itself: its slopes against those of the loss in plain loops, its kinks, and a backward pass that is wrong."""
+
 import numpy as np
 import pytest
-from explain_cases import loss_of, random_network
+from explain_cases import loss_of, random_network, slopes
 
 import fastconv
 from fastconv import Flatten, Linear, MaxPool2d, ReLU, Sequential, functional
-from fastconv.explain import gradcheck
+from fastconv.explain import gradcheck, trace
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_every_entry_of_random_networks_agrees_or_is_undefined(seed):
+def test_right_gradients_pass_and_kinks_are_undefined(seed):
     rng = np.random.default_rng(seed)
     net, x, labels = random_network(rng, depth=3, loss=loss_of(seed))
-    report = gradcheck(net, x, labels, loss=loss_of(seed), rng=rng)
+    report = gradcheck(net, x, labels, loss=loss_of(seed), rng=np.random.default_rng(seed))  # Dropout's mask is held fixed
     assert report.ok, str(report)
     assert len(report.entries) == x.size + sum(p.size for p in net.params.values())
-    for row in report.entries:
-        assert row.undefined or row.error <= 1e-6
+    t = trace(net, x, labels, loss=loss_of(seed), rng=np.random.default_rng(seed))
+    for k in rng.choice(len(report.entries), 20):
+        row = report.entries[k]
+        left, right = slopes(t, *t.parse(row.entry))
+        if abs(left - right) > 1e-3:
+            assert row.undefined, row.entry
+        elif not row.undefined:
+            assert row.numeric == pytest.approx((left + right) / 2, abs=1e-6), row.entry
+            assert row.analytic == pytest.approx((left + right) / 2, abs=1e-6), row.entry
 
 
 def test_kinks_and_ties_are_undefined_neither_passed_nor_failed():
@@ -24,7 +33,7 @@ def test_kinks_and_ties_are_undefined_neither_passed_nor_failed():
     x = np.array([[[[0.0, -1, 2, 2, 3, 1]]]])
     report = gradcheck(net, x, [0])
     assert report["input"].undefined.ravel().tolist() == [True, False, True, True, False, False]
-    assert report.ok and not report["4.weight" if "4.weight" in report.checks else "3.weight"].undefined.any()
+    assert report.ok and not report["3.weight"].undefined.any()
     assert report["d input"] is report["input"]
     tied = report.entries[[row.entry for row in report.entries].index("input[0,0,0,2]")]
     assert tied.undefined and tied.analytic != pytest.approx(tied.numeric)

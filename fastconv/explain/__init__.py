@@ -7,10 +7,10 @@
 'mean_missing'
 """
 
-from .checking import Report, gradcheck
-from .diagnosing import Diagnosis, diagnose
-from .example import integer_example
+from ._diagnose import Diagnosis, diagnose
+from ._gradcheck import Report, gradcheck
+from ._trace import Trace, trace
+from .examples import integer_example
 from .ledger import Ledger, Term
-from .tracing import Trace, trace
 
 __all__ = ["Diagnosis", "Ledger", "Report", "Term", "Trace", "diagnose", "gradcheck", "integer_example", "trace"]

@@ -1,11 +1,15 @@
 """What `Trace.why` hands over: the terms of one number, and for a pool the windows that had a say in it."""
 
-import re
 from dataclasses import dataclass, field
-from math import fsum, isfinite, prod
+from math import fsum, isfinite, isinf, prod
 from typing import NamedTuple
 
-_GATE = re.compile(r"lost|\d+\.(open|kept)\[.*\]")
+import numpy as np
+
+from .names import Name, entry
+
+GATES = ("open", "kept")
+"""Arrays of ones and zeros; what they stop is 0, whatever it was."""
 
 
 class Term(NamedTuple):
@@ -26,7 +30,7 @@ class Term(NamedTuple):
     def value(self):
         """The product of the factors. A gate that is shut stops infinity, too."""
         product = prod(self.factors)
-        if not isfinite(product) and any(f == 0 and _GATE.fullmatch(source) for f, source in zip(self.factors, self.sources)):
+        if not isfinite(product) and any(f == 0 and _is_gate(source) for f, source in zip(self.factors, self.sources)):
             return 0.0
         return product
 
@@ -34,6 +38,10 @@ class Term(NamedTuple):
         pairs = [(source, number(factor)) for source, factor in zip(self.sources, self.factors)]
         product = " * ".join(source if source == factor else f"{source} {factor}" for source, factor in pairs)
         return f"{product}  =  {number(self.value)}"
+
+
+def _is_gate(source):
+    return source == "lost" or Name.parse(source).own in GATES
 
 
 class Look(NamedTuple):
@@ -76,8 +84,8 @@ class Ledger:
     terms : tuple of Term
         In the order of the sum. Taps in the padding are there, with a factor 0 from "padding".
     readings : dict of str to tuple of Term
-        For the gradient of a convolution's input: "scatter" (the `terms`, as col2im adds them) and "correlation" (full correlation
-        with the rotated kernel), the same sum read twice.
+        For the gradient of a convolution's input: "scatter" (the `terms`, as col2im adds them) and "correlation" (full
+        correlation with the rotated kernel), the same sum read twice.
     looks : tuple of Look
         For a max pool: every window that looked.
     notes : tuple of str
@@ -103,6 +111,32 @@ class Ledger:
             lines += [f"  {position}.  {term}" for position, term in enumerate(terms, 1)]
             lines.append(f"  sum of {len(terms)} term{'s' if len(terms) != 1 else ''}: {number(total(terms))}")
         return "\n".join([*lines, *(f"  {line}" for line in (*self.looks, *self.notes))])
+
+
+def ledger_of(trace, name, index):
+    """The `Ledger` of ``trace[name][index]``, for a `Name`."""
+    rules, looks, notes = _asked(trace, name, index)
+    readings = {
+        label: tuple(Term(tuple(map(trace.resolve, sources)), tuple(sources)) for sources in rule(*index))
+        for label, rule in rules.items()
+    }
+    terms, value = next(iter(readings.values())), float(trace[name][index])
+    if isinf(value) and isfinite(total(terms)):
+        limits = np.finfo(trace[name].dtype)
+        notes = (*notes, f"the sum does not fit into {limits.dtype}, whose largest number is {limits.max:.3g}")
+    equation = trace.equations[str(name)].text
+    return Ledger(
+        entry(name, *index), value, equation, terms, readings if len(readings) > 1 else {}, tuple(looks), tuple(notes)
+    )
+
+
+def _asked(trace, name, index):
+    """-> rules (label -> rule), looks, notes: of the layer, or of the loss, that made the array"""
+    maker = trace.makers.get(str(name))
+    if maker is None:
+        return {"": lambda *index: [[entry(name, *index)]]}, (), ("it is given, or read off, not computed as a sum",)
+    rule = {str(made): rule for made, rule in maker.rules().items()}[str(name)]
+    return rule if isinstance(rule, dict) else {"": rule}, maker.looks(name, index), maker.notes(name, index)
 
 
 def total(terms):

@@ -5,15 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import functional
-from ..layers import MaxPool2d, ReLU
 from ..network import Sequential
-from .terms import entry
-from .tracing import trace
-from .wrong import pool_windows
+from ._trace import forward, trace
+from .names import Name, entry
+from .operations import operation_of
 
 STEP = 1e-4
 """How far an entry is moved, twice to each side; a fourth-order formula at this step errs by about 1e-12."""
+
+UNITS = 16
+"""In the last place: what the loss may be off, of its size or of the largest output."""
 
 
 class Check(NamedTuple):
@@ -59,10 +60,10 @@ class Report:
         self.checks, self.tolerance = checks, tolerance
 
     def __getitem__(self, name):
-        name = name.removeprefix("d ")
-        if name not in self.checks:
-            raise ValueError(f"no gradient {name!r} was checked; the names are {', '.join(self.checks)}")
-        return self.checks[name]
+        for known, check in self.checks.items():
+            if name in (known, str(Name.parse(known).d)):
+                return check
+        raise ValueError(f"no gradient {name!r} was checked; the names are {', '.join(self.checks)}")
 
     @property
     def ok(self):
@@ -84,8 +85,8 @@ class Report:
             wrong = ~check.undefined & ~(check.error <= self.tolerance)
             worst = np.max(check.error, initial=0, where=~check.undefined)
             counts = f"{wrong.sum()} of {wrong.size} wrong, {check.undefined.sum()} undefined at a kink or tie"
-            lines.append(f"d {name}: {counts}, largest error {worst:.1e}")
-        unchecked = [f"d {name}" for name, check in self.checks.items() if check.undefined.all()]
+            lines.append(f"{Name.parse(name).d}: {counts}, largest error {worst:.1e}")
+        unchecked = [str(Name.parse(name).d) for name, check in self.checks.items() if check.undefined.all()]
         if unchecked:
             lines.append(f"nothing of {', '.join(unchecked)} was checked: move the input a little off the kinks and ties")
         return "\n".join([*lines, "ok" if self.ok else "NOT ok"])
@@ -125,12 +126,17 @@ def gradcheck(net, x, labels, *, loss="cross_entropy", rng=None, tolerance=1e-6)
     x = np.array(x, np.float64)
 
     base = trace(double, x, labels, loss=loss, rng=copy.deepcopy(rng))
-    noise = _noise(base)
+    criterion, noise = base.operations[-1], _noise(base)
+    answers = labels if criterion.takes_labels else base["target"]
+
+    def run():
+        return _run(double, x, criterion, answers, copy.deepcopy(rng))
+
     checks = {}
     for name, array in {**double.params, "input": x}.items():
-        analytic, numeric, undefined = base[f"d {name}"], np.empty(array.shape), np.empty(array.shape, bool)
+        analytic, numeric, undefined = base[Name.parse(name).d], np.empty(array.shape), np.empty(array.shape, bool)
         for index in np.ndindex(array.shape):
-            losses, sides = zip(*_moved(array, index, lambda: _run(double, x, labels, loss, copy.deepcopy(rng))))
+            losses, sides = zip(*_moved(array, index, run))
             numeric[index] = (8 * (losses[3] - losses[1]) - (losses[4] - losses[0])) / (12 * STEP)
             undefined[index] = any(side != sides[2] for side in sides)
         scale = np.maximum(np.maximum(abs(analytic), abs(numeric)), noise / tolerance)
@@ -147,22 +153,14 @@ def _moved(array, index, run):
     array[index] = middle
 
 
-def _run(net, x, labels, loss, rng):
+def _run(net, x, criterion, answers, rng):
     """-> the loss, and which side of every kink it stands on, as bytes"""
-    sides = []
-    for index, layer in enumerate(net.layers):
-        if isinstance(layer, ReLU):
-            sides.append((x > 0).tobytes())
-        if isinstance(layer, MaxPool2d):
-            windows = pool_windows(x, layer.window(net.shapes[index]))
-            sides.append((windows == windows.max(axis=(4, 5), keepdims=True)).tobytes())
-        params = [net.params[f"{index}.{name}"] for name in layer.parameter_shapes(net.shapes[index])]
-        x, _ = layer.forward(functional, x, params, rng)
-    answers = labels if loss == "cross_entropy" else np.array(labels, np.float64)
-    return getattr(functional, f"{loss}_forward")(x, answers)[0], b"".join(sides)
+    steps = list(forward(net, x, rng))
+    sides = [operation_of(step.layer).sides(step.layer, step.shape, step.x) for step in steps]
+    return criterion.forward(steps[-1].y, answers)[0], b"".join(sides)
 
 
 def _noise(base):
     """What the rounding of the loss alone may do to a numeric derivative."""
-    largest = max(abs(base[f"{len(base.layers) - 1}.out"]).max(), abs(base["loss"]), 1)
-    return 16 * np.finfo(np.float64).eps * largest / STEP
+    largest = max(abs(base[base.operations[-1].x]).max(), abs(base["loss"]), 1)
+    return UNITS * np.finfo(np.float64).eps * largest / STEP

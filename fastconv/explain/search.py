@@ -5,39 +5,34 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mistakes import END, MISTAKES, variations
-from .planted import Planted
+from .mistakes import END, choices, rank
 from .rounding import TIGHT, tiers
+from .wrong_gradients import WrongGradients
+
+_UNITS = 8
+"""How many units in the last place, of all that was added up for a number, rounding may take from it."""
+
+_NOTHING = 1e-300
+"""The least unit in which residuals are counted, where all numbers are 0."""
 
 
 class Fit(NamedTuple):
-    """How well a planted gradient explains the given one.
-
-    Attributes
-    ----------
-    plants : tuple of Plant
-    excess : dict of int to float
-        By a tier's slack: how far the worst entry is off beyond it.
-    size : float
-        The planted gradient's largest entry.
-    residual : float
-        The largest difference.
-    """
+    """How well a planted gradient explains the given one."""
 
     plants: tuple
-    excess: dict
-    size: float
-    residual: float
+    excess: dict  # by a tier's slack: how far the worst entry is off beyond it
+    size: float  # of the planted gradient's largest entry
+    residual: float  # the largest difference
 
 
 class Search:
     """The given gradient (float64, of ``dtype`` before) against every planted one."""
 
     def __init__(self, trace, name, given, dtype):
-        self.planted, self.name, self.given = Planted(trace), name, given
-        self.right = self.planted.gradient(name, ())
+        self.wrong, self.name, self.given = WrongGradients(trace), name, given
+        self.right = self.wrong.gradient(name, ())
         self.is_single = trace["input"].dtype == np.float32 or np.array_equal(given, given.astype(np.float32))
-        self.noise = _noise(self.planted, name)
+        self.noise = _noise(self.wrong, name)
         self.tiers = tiers(np.where(np.isfinite(given), given, 0), self.noise, dtype, self.is_single)
         # By identity, for arrays do not hash.
         self._slacks = {id(tier.slack): tier.slack for group in self.tiers for tier in group}
@@ -56,10 +51,13 @@ class Search:
             if self._agrees(fit, tier):
                 found.setdefault(names, []).append(fit)
         # Residuals within the tight tolerance are equal; between equals the commoner mistake comes first.
-        unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], 1e-300)
+        unit = max(TIGHT * abs(self.given).max(initial=0), self.noise[self.is_single], _NOTHING)
         best = {names: min(fit.residual for fit in fits) for names, fits in found.items()}
-        order = sorted(best, key=lambda names: (round(best[names] / unit) if best[names] > unit else 0, _rank(names)))
-        return {names: found[names] for names in order}
+
+        def place(names):
+            return round(best[names] / unit) if best[names] > unit else 0, [rank(name) for name in reversed(names)]
+
+        return {names: found[names] for names in sorted(best, key=place)}
 
     def rivals(self, tier):
         """The single mistakes that rounding hides: not the right gradient, and yet no further from the given one."""
@@ -76,30 +74,24 @@ class Search:
         return fit.excess[id(tier.slack)] <= tier.relative * fit.size
 
     def _candidates(self, size):
-        for choice in combinations(variations(self.planted.trace, self.name, self.given.shape, size), size):
+        for choice in combinations(choices(self.wrong.trace, self.name, self.given.shape, size), size):
             plants = tuple(plant for plants in choice for plant in plants)
-            names = tuple(sorted({plant.mistake for plant in plants}, key=list(MISTAKES).index))
-            slots = {(plant.place, plant.slot) for plant in plants}
-            if len(names) == size and len(slots) == len(plants) and not _contradict(plants):
-                gradient = self.planted.gradient(self.name, plants)
-                if gradient.shape == self.given.shape:
-                    yield names, self._fit(plants, gradient)
+            names = tuple(sorted({plant.form.mistake for plant in plants}, key=rank))
+            steps = {(plant.place, plant.form.step) for plant in plants}
+            are_apart = len(names) == size and len(steps) == len(plants)  # forms of one step exclude each other
+            if are_apart and self._has_shape(steps):
+                yield names, self._fit(plants, self.wrong.gradient(self.name, plants))
+
+    def _has_shape(self, steps):
+        """Whether the gradient comes out in the given one's shape: `choices` has only reorderings of axes to that."""
+        return (END, "axes") in steps or self.right.shape == self.given.shape
 
 
-def _noise(planted, name):
+def _noise(wrong, name):
     """What rounding in float64 and in float32 may do to an entry: a few units of all that was added up for it.
 
     Logits are rounded relative to themselves, and probabilities by as much again.
     """
-    trace = planted.trace
-    largest = planted.magnitude(name).max(initial=0) * max(abs(trace[f"{len(trace.layers) - 1}.out"]).max(), 1)
-    return tuple(float(8 * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))
-
-
-def _contradict(plants):
-    """A bias is summed once; whoever mistakes dw's taps has them in one way."""
-    return {"bias", "columns"} <= {plant.slot for plant in plants if plant.place == END}
-
-
-def _rank(names):
-    return sum(2.0 ** list(MISTAKES).index(name) for name in names)
+    trace = wrong.trace
+    largest = wrong.magnitude(name).max(initial=0) * max(abs(trace[trace.operations[-1].x]).max(), 1)
+    return tuple(float(_UNITS * np.finfo(dtype).eps * largest) for dtype in (np.float64, np.float32))

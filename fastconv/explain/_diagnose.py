@@ -9,10 +9,15 @@ import numpy as np
 
 from ..support.arrays import as_float
 from .ledger import number
-from .mistakes import END, LOSS, MISTAKES, OTHER_CORRECTIONS
+from .names import Name, entry
 from .rounding import LOOSE
-from .searching import Search
-from .terms import entry
+from .search import Search
+
+SURE, ROUNDED, SLOPPY = 1.0, 0.9, 0.5
+"""Confidence in numbers that are exact, that were rounded, that were rounded at every step."""
+
+_MOST_NAMED = 5
+"""Of other mistakes that give the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Diagnosis:
     Attributes
     ----------
     mistake : str or None
-        A name of `fastconv.explain.mistakes.MISTAKES`; None where the gradient is right, "unknown" where nothing explains it.
+        One of `fastconv.explain.mistakes.MISTAKES`; None where the gradient is right, "unknown" where nothing explains it.
     mistakes : tuple of str
         Where several together explain it; `mistake` is the first.
     confidence : float
@@ -77,12 +82,12 @@ def diagnose(gradient, trace, name):
     >>> diagnose(t["d 0.weight"][..., ::-1, ::-1], t, "0.weight").mistake
     'kernel_rotated'
     """
-    name = name.strip().removeprefix("d ")
-    right = _gradient_of(trace, name)
+    name = _name_of(name, trace)
+    right = trace[name.d]
     given = as_float(gradient, "gradient", np.float64).astype(np.float64)
     dtype = getattr(gradient, "dtype", np.dtype(float))
     if sorted(given.shape) != sorted(right.shape):
-        raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as {name!r}, or its axes reordered")
+        raise ValueError(f"the gradient has shape {given.shape}, expected {right.shape} as '{name}', or its axes reordered")
     search = Search(trace, name, given, dtype)
     where = _first_deviation(search)
     if not np.isfinite(given).all():
@@ -93,7 +98,8 @@ def diagnose(gradient, trace, name):
         if search.is_right(tier):
             return _correct(search, tier, is_rounded=tier is not exact[0])
     # One mistake and rounding is likelier than two, which may give any few digits by chance.
-    for size, tiers, confidence in ((1, exact, 1.0), (1, rounded, 0.9), (2, exact, 1.0), (2, rounded, 0.9), (1, sloppy, 0.5)):
+    attempts = [(1, exact, SURE), (1, rounded, ROUNDED), (2, exact, SURE), (2, rounded, ROUNDED), (1, sloppy, SLOPPY)]
+    for size, tiers, confidence in attempts:
         for tier in tiers:
             if search.is_right(tier):
                 return _correct(search, tier, is_rounded=tiers is sloppy)
@@ -102,11 +108,13 @@ def diagnose(gradient, trace, name):
     return _unknown(search, where)
 
 
-def _gradient_of(trace, name):
-    if name == "loss" or f"d {name}" not in trace:
-        names = ", ".join(n for n in trace.names if n.startswith("d ") and n != "d loss")
-        raise ValueError(f"no gradient {name!r}; the gradients are {names}")
-    return trace[f"d {name}"]
+def _name_of(name, trace):
+    gradients = [found for found in map(Name.parse, trace.names) if found.gradient and found.own != "loss"]
+    for found in gradients:
+        bare = found._replace(gradient=False)
+        if name.strip() in (str(found), str(bare)):
+            return bare
+    raise ValueError(f"no gradient {name!r}; the gradients are {', '.join(map(str, gradients))}")
 
 
 def _correct(search, tier, is_rounded):
@@ -121,24 +129,21 @@ def _correct(search, tier, is_rounded):
 
 def _named(found, trace, where, confidence):
     mistakes, *others = found
-    fits = found[mistakes]
-    text = "; and ".join(f"{name}{_layer(name, fits, trace)}: {_correction(name, fits[0])}" for name in mistakes) + "."
+    told = (_told(name, found[mistakes], trace) for name in mistakes)
+    text = "; and ".join(told) + "."
     if others:
-        names = ", ".join(" with ".join(names) for names in others[:5])
-        text += f" Here the numbers alone do not tell it from {names}{' and others' if len(others) > 5 else ''}."
+        names = ", ".join(" with ".join(names) for names in others[:_MOST_NAMED])
+        more = " and others" if len(others) > _MOST_NAMED else ""
+        text += f" Here the numbers alone do not tell it from {names}{more}."
     return Diagnosis(mistakes[0], mistakes, confidence / len(found), text, tuple(others), where)
 
 
-def _correction(mistake, fit):
-    """What to do instead, for the form that the mistake has in `fit`."""
-    hows = [plant.how for plant in fit.plants if plant.mistake == mistake]
-    return OTHER_CORRECTIONS.get((mistake, hows[0]), MISTAKES[mistake])
-
-
-def _layer(mistake, fits, trace):
-    """Where the mistake was made, if only one layer explains the numbers."""
-    places = {plant.place for fit in fits for plant in fit.plants if plant.mistake == mistake} - {LOSS, END}
-    return " at layer {} ({})".format(*places, type(trace.layers[min(places)]).__name__) if len(places) == 1 else ""
+def _told(mistake, fits, trace):
+    """The mistake, the layer where it was made if only one explains the numbers, and what to do instead, for its first form."""
+    plants = [plant for fit in fits for plant in fit.plants if plant.form.mistake == mistake]
+    layers = {plant.place for plant in plants if 0 <= plant.place < len(trace.layers)}
+    where = " at layer {} ({})".format(*layers, type(trace.layers[min(layers)]).__name__) if len(layers) == 1 else ""
+    return f"{mistake}{where}: {plants[0].form.correction}"
 
 
 def _first_deviation(search):
@@ -150,18 +155,18 @@ def _first_deviation(search):
     if np.isfinite(given).all() and search.tiers.rounded:
         slack = slack + np.minimum.reduce([tier.slack for tier in search.tiers.rounded])
     off = ~(abs(given - right) <= slack)  # NaN is off, too
-    return entry(f"d {search.name}", *map(int, np.argwhere(off)[0])) if off.any() else None
+    return entry(search.name.d, *map(int, np.argwhere(off)[0])) if off.any() else None
 
 
 def _unknown(search, where):
     given, right = search.given, search.right
     if given.shape != right.shape:
         text = f"The axes are transposed, {given.shape} for {right.shape}, and no known mistake explains the numbers."
-        return Diagnosis("transposed", ("transposed", "unknown"), 0.5, text)
+        return Diagnosis("transposed", ("transposed", "unknown"), SLOPPY, text)
     if where is None:
         text = "No known mistake explains the gradient, which is off in its last digits."
         return Diagnosis("unknown", ("unknown",), 0.0, text)
-    index = search.planted.trace.parse(where)[1]
+    index = search.wrong.trace.parse(where)[1]
     off = int((~(abs(given - right) <= LOOSE * abs(right).max())).sum())
     text = (
         f"No known mistake, alone or in a pair, gives these numbers. {off} of {given.size} entries deviate; the first is "

@@ -4,6 +4,7 @@ import numpy as np
 
 from .equations import to_latex
 from .ledger import number
+from .names import Name, entry
 
 _HIDDEN = ("cols",)
 """Left out: a copy of the input, patch by patch, larger than everything else together."""
@@ -49,20 +50,20 @@ def _heading(trace):
 
 
 def _shown(trace):
-    return [name for name in trace.names if name.split(".")[-1] not in _HIDDEN]
+    return [name for name in trace.names if Name.parse(name).own not in _HIDDEN]
 
 
 def _parts(trace):
     """The names under three headings."""
     parts = {"Forward": [], "Loss": [], "Backward": []}
     for name in _shown(trace):
-        is_layers = name == "input" or "." in name
-        parts["Backward" if name.startswith("d ") else "Forward" if is_layers else "Loss"].append(name)
+        gradient, layer, _ = Name.parse(name)
+        parts["Backward" if gradient else "Loss" if layer is None else "Forward"].append(name)
     return parts
 
 
 def _is_blank(name, worksheet):
-    return worksheet and name.startswith("d ") and name != "d loss"
+    return worksheet and name != "d loss" and Name.parse(name).gradient
 
 
 def _size(array):
@@ -81,7 +82,7 @@ def _table(array, blank):
     width = max((len(cell) for cell in cells.ravel()), default=0)
     for index, plane in _planes(cells):
         if index:
-            yield f"[{','.join(map(str, index))}]"
+            yield entry("", *index)
         for row in plane:
             yield "  ".join(cell.rjust(width) for cell in row)
 
@@ -91,7 +92,7 @@ def _matrices(name, array, blank):
     cells = np.array([(r"\square" if blank else number(value)) for value in array.ravel()], object).reshape(array.shape)
     lines = []
     for index, plane in _planes(cells):
-        symbol = to_latex(f"{name}[{','.join(map(str, index))}]" if index else name)
+        symbol = to_latex(entry(name, *index))
         rows = r" \\ ".join(" & ".join(row) for row in plane)
         lines.append(rf"$${symbol} = \begin{{bmatrix}} {rows} \end{{bmatrix}}$$")
     return "\n\n".join(lines)

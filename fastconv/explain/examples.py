@@ -1,10 +1,11 @@
-"""The 5x5 network in whole numbers, so that everything up to the softmax can be done by hand."""
+"""Examples to work by hand: the 5x5 network in whole numbers, which are exact up to the softmax."""
 
 import numpy as np
 
 from ..network import tiny_net
 from ..support.geometry import integer
-from .tracing import trace
+from ._trace import trace
+from .names import Name
 
 
 def integer_example(n_classes=3, *, samples=1, random_state=0):
@@ -45,15 +46,20 @@ def integer_example(n_classes=3, *, samples=1, random_state=0):
             return net, x, labels
 
 
-def _instructive(net, x, labels):
-    """Whether the exercise teaches something: no kernel without a gradient, no probabilities that are all 0 and 1.
+_SPREAD = 1, 3
+"""How far the largest and the smallest logit of a sample are apart: probabilities that are neither equal nor 0 and 1."""
 
-    Nor may a sum that is 0 on paper leave a rounding error of 1e-17 here.
-    """
+_SMALLEST, _NOTHING = 0.01, 1e-12
+"""What every entry of the kernel's gradient has at least, and what is no number on paper but a rounding error."""
+
+
+def _instructive(net, x, labels):
+    """Whether the exercise teaches something: no kernel without a gradient, nor a sum that is 0 on paper and 1e-17 here."""
     logits, _ = net.forward(x)
+    least, most = _SPREAD
     spread = np.ptp(logits, axis=1)
-    if spread.min() < 1 or spread.max() > 3:
+    if spread.min() < least or spread.max() > most:
         return False
-    arrays = trace(net, x, labels)
-    gradients = np.concatenate([abs(arrays[name]).ravel() for name in arrays if name.startswith("d ")])
-    return abs(arrays["d 0.weight"]).min() > 0.01 and not ((gradients > 0) & (gradients < 1e-12)).any()
+    t = trace(net, x, labels)
+    gradients = np.concatenate([abs(t[name]).ravel() for name in t if Name.parse(name).gradient])
+    return abs(t["d 0.weight"]).min() > _SMALLEST and not ((gradients > 0) & (gradients < _NOTHING)).any()

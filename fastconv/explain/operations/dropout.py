@@ -1,0 +1,26 @@
+"""Dropout: ``y = x * kept / (1 - p)`` in training, ``y = x`` otherwise."""
+
+from ... import layers
+from ..equations import dropout_scale
+from ..names import entry
+from .operation import Elementwise
+
+
+class Dropout(Elementwise, layer=layers.Dropout):
+    """Units that are switched off for this step; the rest is scaled up to make up for them."""
+
+    @staticmethod
+    def remembered(x, cache):
+        return {"kept": cache[0]} if cache else {}
+
+    def constants(self):
+        cache = self.trace.caches[self.index]
+        return {dropout_scale(self.layer): float(cache[1])} if cache else {}
+
+    def factors(self, *at):
+        kept = self.own("kept")
+        return [entry(kept, *at), dropout_scale(self.layer)] if kept in self.trace else []
+
+    def equations(self):
+        kept = entry(self.own("kept"), *self.letters)
+        return super().equations() | {self.own("kept"): f"{kept} = 1 with probability {1 - self.layer.p:g}, else 0"}
