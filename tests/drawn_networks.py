@@ -1,6 +1,16 @@
 """Networks drawn at random, with windows of every kind: wider than the image, in its padding, dilated past it, of one pixel."""
 
-from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv.engine.program.narrow import Narrow, is_narrow
+from fastconv.engine.program.plan import Plan
+from fastconv.engine.program.wide import Wide
+
+
+def draw_plans(rng, n, T):
+    """The plans of n networks for T lanes, of every kind that there is for each; -> (network, plan) pairs"""
+    for _ in range(n):
+        net = Sequential(*draw_network(rng), random_state=0)
+        yield from ((net, Plan(net, T, products)) for products in (Wide, *[Narrow] * is_narrow(net)))
 
 
 def draw_network(rng):
