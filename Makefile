@@ -10,7 +10,7 @@ train: .venv/train
 test: .venv/test
 	$(BIN)/python -m pytest -q -n auto --durations=10
 
-ENGINE_TESTS := tests/test_engine_training.py
+ENGINE_TESTS := tests/test_engine_training.py tests/test_engine_vectors.py
 # What would take hours as plain Python.
 TRAINS_LONG := tests/test_estimators.py tests/test_defaults.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
 

@@ -6,7 +6,6 @@ results overlap or that read what they write. Dropout and the mean are those of
 """
 
 import numpy as np
-
 from engine_definitions import UNIT, kept
 
 from fastconv.engine.program import lines
@@ -70,7 +69,7 @@ class Interpreter:
 def product(self, line):
     """Axes: q and p, row, scalar, lane; a sum's terms come last but one."""
     T, mem = self.T, self.mem
-    lanes, positions = np.arange(T), (line.q, line.p)
+    positions = line.q, line.p
     between, along = {lines.ADJACENT: (1, T), lines.ROWS_APART: (T, 1), lines.STRIDED: (line.stride, 1)}[line.order]
     apart = line.apart if line.order == lines.STRIDED else T
     sums = line.outer, line.middle, line.inner
