@@ -1,7 +1,7 @@
 """What each layer does to whole numbers, as loops over outputs and taps: what programs are judged by in `test_engine_plans`.
 
-Forward takes (layer, number, x, parameters), backward (layer, number, dy, x, y, parameters) and returns dx and the parameters' gradients.
-`number` says which of the network's dropout layers it is.
+Forward takes (layer, number, x, *parameters) and returns y; backward takes (layer, number, dy, x, y, *parameters) and
+returns dx and the parameters' gradients. `number` says which of the network's dropout layers it is.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
 """What each kind of line means, written down once more: a program runs on whole numbers in float64, so that every sum is exact.
 
-Beside the results it counts, for each float of memory, how often a line sets it anew instead of adding to it, and refuses lines whose
-results overlap or that read what they write. Dropout and the mean are those of
-`engine_definitions`, which keep whole numbers whole.
+It counts, for each float of memory, how often a line sets it anew instead of adding to it, and refuses lines whose
+results overlap or that read what they write. Dropout and the mean are those of `engine_definitions`, which keep whole
+numbers whole.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def grid(*loops):
     return offsets
 
 
-class Interpreter:
+class Tile:
     """The memory of one tile: `starts` of PARAMS, WORK and GRADS in `mem`."""
 
     def __init__(self, mem, starts, T):
@@ -66,17 +66,17 @@ class Interpreter:
         return np.where(self.mem[mask] > 0, values, 0)
 
 
-def product(self, line):
+def product(tile, line):
     """Axes: q and p, row, scalar, lane; a sum's terms come last but one."""
-    T, mem = self.T, self.mem
+    T, mem = tile.T, tile.mem
     positions = line.q, line.p
     between, along = {lines.ADJACENT: (1, T), lines.ROWS_APART: (T, 1), lines.STRIDED: (line.stride, 1)}[line.order]
     apart = line.apart if line.order == lines.STRIDED else T
     sums = line.outer, line.middle, line.inner
-    x = self.at(line.x) + grid(
+    x = tile.at(line.x) + grid(
         *((p.n, p.x) for p in positions), (line.rows.n, line.rows.x), *((s.n, s.x) for s in sums), (line.run, T), (T, 1)
     )
-    w = self.at(line.w) + grid(
+    w = tile.at(line.w) + grid(
         *((p.n, p.w) for p in positions), (line.scalars, between), *((s.n, s.w) for s in sums), (line.run, along)
     )
     shape = line.q.n, line.p.n, line.rows.n, line.scalars, T
@@ -85,10 +85,10 @@ def product(self, line):
         grid(*((p.n, getattr(p, name)) for p in (*positions, line.rows)), (line.scalars, apart), (T, 1))
         for name in ("out", "mask")
     )
-    out, mask = out + self.at(line.out), mask + self.starts[lines.WORK] + line.mask
+    out, mask = out + tile.at(line.out), mask + tile.starts[lines.WORK] + line.mask
     values = mem[w] @ mem[x]
-    bias = line.bias + self.starts[lines.PARAMS]
-    adds = line.init == lines.ADD or line.init == lines.ADD_UNLESS_FIRST and not self.is_first
+    bias = line.bias + tile.starts[lines.PARAMS]
+    adds = line.init == lines.ADD or line.init == lines.ADD_UNLESS_FIRST and not tile.is_first
     if line.init == lines.BIAS and line.order == lines.STRIDED:
         values = values + mem[bias + grid((line.rows.n, T), (1, 0), (T, 1))]
     elif line.init == lines.BIAS:
@@ -96,56 +96,56 @@ def product(self, line):
     elif adds:
         values = values + mem[out]
     if line.final == lines.MASK:
-        values = self.masked(out, mask, values)
-    self.store(out, np.maximum(values, 0) if line.final == lines.RELU else values, adds, (x, w))
+        values = tile.masked(out, mask, values)
+    tile.store(out, np.maximum(values, 0) if line.final == lines.RELU else values, adds, (x, w))
 
 
-def lane_product(self, line):
-    T, work = self.T, self.starts[lines.WORK]
+def lane_product(tile, line):
+    T, work = tile.T, tile.starts[lines.WORK]
     x = work + line.x + grid((line.q.n, line.q.x), (line.p.n, line.p.x), (line.taps, T), (T, 1))
     w = work + line.w + grid((line.q.n, line.q.w), (line.p.n, line.p.w), (line.scalars, T), (T, 1))
     out = work + line.out + grid((line.scalars, line.apart), (line.taps, T), (T, 1))
-    values = np.einsum("qpnt,qpmt->mnt", self.mem[x], self.mem[w])
-    self.store(out, self.mem[out] + values, True, (x, w))
+    values = np.einsum("qpnt,qpmt->mnt", tile.mem[x], tile.mem[w])
+    tile.store(out, tile.mem[out] + values, True, (x, w))
 
 
 def _positions(line, name, *loops):
     return grid(*((loop.n, getattr(loop, name)) for loop in (line.q, line.p)), *loops)
 
 
-def transpose(self, line):
-    T = self.T
-    x = self.at(line.x) + _positions(line, "x", (T, 1), (line.rows, line.apart))
-    out = self.at(line.out) + _positions(line, "out", (T, T), (T, 1))
+def transpose(tile, line):
+    T = tile.T
+    x = tile.at(line.x) + _positions(line, "x", (T, 1), (line.rows, line.apart))
+    out = tile.at(line.out) + _positions(line, "out", (T, T), (T, 1))
     values = np.zeros(out.shape)
-    values[..., : line.rows] = self.mem[x]
-    self.store(out, values, reads=[x])
+    values[..., : line.rows] = tile.mem[x]
+    tile.store(out, values, reads=[x])
 
 
-def sum_lanes(self, line):
-    T = self.T
-    x = self.at(line.x) + _positions(line, "x", (line.rows, line.apart), (T, 1))
-    out = self.at(line.out) + _positions(line, "out", (T, 1))
-    values = np.zeros(out.shape) if self.is_first else self.mem[out]
-    values[..., : line.rows] += self.mem[x].sum(-1)
-    self.store(out, values, not self.is_first, [x])
+def sum_lanes(tile, line):
+    T = tile.T
+    x = tile.at(line.x) + _positions(line, "x", (line.rows, line.apart), (T, 1))
+    out = tile.at(line.out) + _positions(line, "out", (T, 1))
+    values = np.zeros(out.shape) if tile.is_first else tile.mem[out]
+    values[..., : line.rows] += tile.mem[x].sum(-1)
+    tile.store(out, values, not tile.is_first, [x])
 
 
-def dot_lanes(self, line):
-    T, work = self.T, self.starts[lines.WORK]
-    x = self.at(line.x) + _positions(line, "x", (line.rows, line.apart), (line.blocks, line.block), (T, 1))
+def dot_lanes(tile, line):
+    T, work = tile.T, tile.starts[lines.WORK]
+    x = tile.at(line.x) + _positions(line, "x", (line.rows, line.apart), (line.blocks, line.block), (T, 1))
     dy = work + line.w + grid((line.blocks, T), (T, 1))
-    out, mask = self.at(line.out) + _positions(line, "out", (T, 1)), work + line.mask + _positions(line, "mask", (T, 1))
+    out, mask = tile.at(line.out) + _positions(line, "out", (T, 1)), work + line.mask + _positions(line, "mask", (T, 1))
     values = np.zeros(out.shape)
-    values[..., : line.rows] = np.einsum("qpmbt,bt->qpm", self.mem[x], self.mem[dy])
+    values[..., : line.rows] = np.einsum("qpmbt,bt->qpm", tile.mem[x], tile.mem[dy])
     if line.final == lines.MASK:
-        values = self.masked(out, mask, values)
-    self.store(out, values, reads=[x, dy])
+        values = tile.masked(out, mask, values)
+    tile.store(out, values, reads=[x, dy])
 
 
-def _windows(self, pool):
+def _windows(tile, pool):
     """-> places of the taps [q, p, lane, tap] and of the windows [q, p, lane], the taps' numbers"""
-    work, lanes = self.starts[lines.WORK], (pool.rows * self.T, 1)
+    work, lanes = tile.starts[lines.WORK], (pool.rows * tile.T, 1)
     x = work + pool.x + _positions(pool, "x", lanes, (pool.down.n, pool.down.x), (pool.across.n, pool.across.x))
     windows = work + _positions(pool, "out", lanes)
     return (
@@ -155,75 +155,76 @@ def _windows(self, pool):
     )
 
 
-def max_pool(self, line):
-    x, windows, numbers = _windows(self, line)
+def max_pool(tile, line):
+    x, windows, numbers = _windows(tile, line)
     assert x.shape[-1] and len({*numbers.tolist()}) == len(numbers), "a window without taps, or two of one number"
-    values = self.mem[x]
-    self.store(windows + line.out, values.max(-1), reads=[x])
-    self.store(windows + line.argmax, numbers[values.argmax(-1)], reads=[x])
+    values = tile.mem[x]
+    tile.store(windows + line.out, values.max(-1), reads=[x])
+    tile.store(windows + line.argmax, numbers[values.argmax(-1)], reads=[x])
 
 
-def max_pool_back(self, line):
-    x, windows, numbers = _windows(self, line.pool)
-    dy, winners = (self.mem[windows + at][..., None] for at in (line.pool.out, line.pool.argmax))
+def max_pool_back(tile, line):
+    x, windows, numbers = _windows(tile, line.pool)
+    dy, winners = (tile.mem[windows + at][..., None] for at in (line.pool.out, line.pool.argmax))
     shares = np.where(numbers == winners, dy, 0)
     if line.is_exclusive:
-        self.store(x, shares, reads=[windows + line.pool.out, windows + line.pool.argmax])
+        tile.store(x, shares, reads=[windows + line.pool.out, windows + line.pool.argmax])
     else:
-        np.add.at(self.mem, x, shares)
+        np.add.at(tile.mem, x, shares)
 
 
 def _inside(start, taps, size):
     return range(max(start, 0), min(start + taps, size))
 
 
-def _means(self, pool):
+def _means(tile, pool):
     """(mean, the pixels under its window) for every mean: views of the memory"""
     for i, j in np.ndindex(pool.OH, pool.OW):
-        mean = self.work(pool.means + (i * pool.OW + j) * pool.size, pool.size)
+        mean = tile.work(pool.means + (i * pool.OW + j) * pool.size, pool.size)
         pixels = [
-            self.work(pool.image + (h * pool.W + w) * pool.size, pool.size)
+            tile.work(pool.image + (h * pool.W + w) * pool.size, pool.size)
             for h in _inside(i * pool.SH - pool.PT, pool.KH, pool.H)
             for w in _inside(j * pool.SW - pool.PL, pool.KW, pool.W)
         ]
         yield mean, pixels
 
 
-def avg_pool(self, line):
-    self.fill(line.means, np.zeros(line.OH * line.OW * line.size))
-    for mean, pixels in _means(self, line):
+def avg_pool(tile, line):
+    tile.fill(line.means, np.zeros(line.OH * line.OW * line.size))
+    for mean, pixels in _means(tile, line):
         mean[:] = sum(pixels) * (UNIT // (line.KH * line.KW))
 
 
-def avg_pool_back(self, line):
+def avg_pool_back(tile, line):
     pool = line.pool
-    self.fill(pool.image, np.zeros(pool.H * pool.W * pool.size))
-    for mean, pixels in _means(self, pool):
+    tile.fill(pool.image, np.zeros(pool.H * pool.W * pool.size))
+    for mean, pixels in _means(tile, pool):
         for pixel in pixels:
             pixel += mean * (UNIT // (pool.KH * pool.KW))
 
 
-def relu(self, line):
-    self.fill(line.out, np.maximum(self.work(line.x, line.size), 0))
+def relu(tile, line):
+    tile.fill(line.out, np.maximum(tile.work(line.x, line.size), 0))
 
 
-def relu_back(self, line):
-    self.fill(line.dy, np.where(self.work(line.y, line.size) > 0, self.work(line.dy, line.size), 0))
+def relu_back(tile, line):
+    tile.fill(line.dy, np.where(tile.work(line.y, line.size) > 0, tile.work(line.dy, line.size), 0))
 
 
-def dropout(self, line):
+def dropout(tile, line):
     unit, sample = np.ogrid[: line.C * line.pixels, : line.lanes]
     offsets = unit // line.pixels * line.channel + unit % line.pixels * line.pixel + sample
-    x, out = (self.starts[lines.WORK] + at + offsets for at in (line.x, line.out))
-    self.store(out, self.mem[x] * kept(line.number, sample, unit))
+    x, out = (tile.starts[lines.WORK] + at + offsets for at in (line.x, line.out))
+    tile.store(out, tile.mem[x] * kept(line.number, sample, unit))
 
 
-def zero(self, line):
-    self.fill(line.out, np.zeros(line.size))
+def zero(tile, line):
+    tile.fill(line.out, np.zeros(line.size))
 
 
 _MEANINGS = {
     lines.Product: product, lines.LaneProduct: lane_product, lines.Transpose: transpose, lines.SumLanes: sum_lanes,
     lines.DotLanes: dot_lanes, lines.MaxPool: max_pool, lines.MaxPoolBack: max_pool_back, lines.ReLU: relu,
-    lines.ReLUBack: relu_back, lines.AvgPool: avg_pool, lines.AvgPoolBack: avg_pool_back, lines.Dropout: dropout, lines.Zero: zero,
+    lines.ReLUBack: relu_back, lines.AvgPool: avg_pool, lines.AvgPoolBack: avg_pool_back, lines.Dropout: dropout,
+    lines.Zero: zero,
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """Every plan computes what its network does: each result once, each pair of an output and a tap once, on random networks.
 
-Programs run on whole numbers, line by line (`engine_interpreter`), and are judged by the layers' definitions (`engine_definitions`): a
-result that is left out, a tap that is missed or counted twice is another number, and every sum is exact.
+Programs run on whole numbers, line by line (`engine_interpreter`), and are judged by the layers' definitions
+(`engine_definitions`): a tap that is missed or counted twice makes another number, and every sum is exact.
 """
 
 import os
@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 from drawn_networks import draw_plans
 from engine_definitions import Definition
-from engine_interpreter import Interpreter
+from engine_interpreter import Tile
 from numpy.testing import assert_array_equal
 
-from fastconv.engine.program.lines import GRADS, OWNER, PARAMS, WORK
+from fastconv import Dropout, Sequential
+from fastconv.engine.program import lines, wide
+from fastconv.engine.program.lines import GRADS, KINDS, OWNER, PARAMS, WORK
+from fastconv.engine.program.plan import Plan
+from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
 
 NETWORKS = int(os.environ.get("FASTCONV_PLANNED", "50"))
 
@@ -31,7 +35,7 @@ class Machine:
         self.params[self.layout.packed], self.grads[self.layout.packed] = parameters, np.nan
         self.work[self.layout.products.scratch["ones"] :][:T] = 1
         self.work[self.layout.gradient.at :][: self.layout.gradient.size] = 0
-        self.interpreter = Interpreter(self.mem, self.starts, T)
+        self.tile = Tile(self.mem, self.starts, T)
 
     def places(self, image):
         """Where each number of an image lies in the workspace: int64 (samples, C, H, W)"""
@@ -39,10 +43,10 @@ class Machine:
         return image.at + (y * image.W + x) * image.step + c * image.lane + sample
 
     def run(self, table, results):
-        """Run a program, layer by layer, of which each number of its results must be begun once; `results` is owner -> image."""
+        """Run a program, layer by layer; each number of the `results` (owner -> image) must be begun once. -> what was begun"""
         begun = np.zeros(len(self.mem), np.int64)
         for owner in dict.fromkeys(table[:, OWNER].tolist()):
-            found = self.interpreter.run(table[table[:, OWNER] == owner])
+            found = self.tile.run(table[table[:, OWNER] == owner])
             if results[owner]:
                 assert (found[self.starts[WORK] + self.places(results[owner])] == 1).all()
             begun += found
@@ -54,14 +58,15 @@ def whole_numbers(rng, *shape):
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])
-def test_a_program_computes_what_its_network_does(T):
+def test_a_program_computes_what_its_network_does(T, monkeypatch):
+    monkeypatch.setattr(wide, "BAND", 2**12)  # so that some of these small images, too, are cut into bands
     rng, kinds = np.random.default_rng(T), set()
     for net, plan in draw_plans(random.Random(100 + T), NETWORKS, T):
         layout, definition = plan.layout, Definition(net, rng)
         machine, expected, n = Machine(plan, T, definition.flat), 0, plan.samples
         places = machine.places(layout.input), machine.places(layout.output), machine.places(layout.gradient)
         for is_first in (True, False):  # tiles of a shard
-            machine.interpreter.is_first = is_first
+            machine.tile.is_first = is_first
             x, dy = whole_numbers(rng, n, *net.input_shape), whole_numbers(rng, n, *net.output_shape)
             machine.work[places[0]] = x
             machine.run(plan.forward, {step.owner: step.y for step in layout.steps})
@@ -72,7 +77,35 @@ def test_a_program_computes_what_its_network_does(T):
             assert (begun[machine.starts[GRADS] + layout.packed] == is_first).all()
             expected = expected + definition.backward(dy)
         assert_array_equal(machine.grads[layout.packed], expected)
-        assert np.abs(expected).max(initial=0) < 2**53  # up to here float64 has every whole number
+        assert max(np.abs(y).max(), np.abs(expected).max(initial=0)) < 2**53  # up to here float64 has every whole number
         assert not np.delete(machine.grads, layout.packed).any()  # what fills up blocks of filters stays 0
         kinds.add(type(layout.products))
     assert len(kinds) == 2
+
+
+@pytest.mark.parametrize("T", [4, 8, 16])
+def test_every_line_is_one_that_vector_code_has(T):
+    """Of any other size it does nothing, in silence."""
+    sizes, seen = {*product_sizes(T)}, set()
+    for _, plan in draw_plans(random.Random(200 + T), 2 * NETWORKS, T):
+        for line in map(lines.line_of, np.concatenate([plan.forward, plan.backward]).tolist()):
+            seen.add(type(line))
+            if isinstance(line, lines.Product):
+                assert (line.order, line.scalars, line.rows.n) in sizes
+            elif isinstance(line, lines.LaneProduct):
+                assert 1 <= line.scalars <= FILTERS and 1 <= line.taps <= TAPS
+            elif isinstance(line, (lines.Transpose, lines.SumLanes, lines.DotLanes)):
+                assert 1 <= line.rows <= T
+            elif isinstance(line, (lines.MaxPool, lines.MaxPoolBack)):
+                pool, is_exclusive = (line, 0) if isinstance(line, lines.MaxPool) else line
+                assert pool.is_two_by_two == (pool.down.n == pool.across.n == 2)
+                assert pool.is_two_by_two or not is_exclusive
+    assert seen == {*KINDS}
+
+
+@pytest.mark.parametrize("p", [0, 0.1, 0.3, 0.5, 0.999])
+def test_dropout_keeps_what_is_drawn_at_or_above_p(p):
+    plan = Plan(Sequential([Dropout(p)], (2, 3, 4)), 8)
+    line = lines.line_of(plan.forward[0].tolist())
+    assert line.mantissa * 2.0**line.exponent == np.float32(1 / (1 - p))
+    assert line.threshold / 2**24 >= p > (line.threshold - 1) / 2**24  # of 24 random bits

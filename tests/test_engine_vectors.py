@@ -1,6 +1,6 @@
-"""Each vector kernel against its twin, plain loops that do the same, on lines drawn at random within memory and on those of random plans.
+"""Each vector kernel against its twin, plain loops that do the same, on lines drawn at random and on those of random plans.
 
-Memory holds small whole numbers, of which every sum is exact in whatever order: both must leave the same memory, float for float.
+Memory holds small whole numbers, of which every sum is exact in whatever order: both must leave the same floats everywhere.
 """
 
 import math
@@ -32,7 +32,7 @@ TWINS = {
 TWINS = {kind: kernel(twin) for kind, twin in TWINS.items()}
 
 ZONE, MIDDLE = 512 * T, 256 * T
-"""Memory is four zones: PARAMS, a zone of WORK that lines read, one that they write, GRADS. No drawn line gets from the middle to an edge."""
+"""Memory is four zones: PARAMS, one of WORK that lines read, one that they write, GRADS. From the middle no line gets to an edge."""
 READ, WRITTEN = (Place(PARAMS, MIDDLE), Place(WORK, MIDDLE)), (Place(WORK, ZONE + MIDDLE), Place(GRADS, MIDDLE))
 
 
@@ -80,8 +80,9 @@ def draw_product(rng, order, scalars, rows):
     apart = rng.choice([T, T + 3, 2 * T]) if order == lines.STRIDED else T
     x, w, out = rng.choice(READ), rng.choice(READ), rng.choice(WRITTEN)
     beside = rng.choice([-1, 1]) * (scalars * apart + rng.choice([0, 3, T]))  # no two results of a position in one place
+    init, final, side = rng.randrange(4), rng.randrange(3), Loop(rows, stride(rng), 0, beside, stride(rng))
     line = lines.Product(
-        order, scalars, out, x, w, rng.randrange(4), rng.randrange(3), MIDDLE, MIDDLE, Loop(rows, stride(rng), 0, beside, stride(rng)),
+        order, scalars, out, x, w, init, final, MIDDLE, MIDDLE, side,
         loop(rng), loop(rng), loop(rng, Sum), loop(rng, Sum), loop(rng, Sum), rng.randrange(11), stride(rng), apart,
     )  # fmt: skip
     if out.segment == WORK and rng.random() < 0.5:  # the mask in the place of the results, as in plans
