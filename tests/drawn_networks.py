@@ -6,11 +6,16 @@ from fastconv.engine.program.plan import Plan
 from fastconv.engine.program.wide import Wide
 
 
+def plans_of(layers, shape, T):
+    """The plans of a network for T lanes, of every kind that there is for it; -> (network, plan) pairs"""
+    net = Sequential(layers, shape, random_state=0)
+    return [(net, Plan(net, T, products)) for products in (Wide, *[Narrow] * is_narrow(net))]
+
+
 def draw_plans(rng, n, T):
-    """The plans of n networks for T lanes, of every kind that there is for each; -> (network, plan) pairs"""
+    """The same of n networks."""
     for _ in range(n):
-        net = Sequential(*draw_network(rng), random_state=0)
-        yield from ((net, Plan(net, T, products)) for products in (Wide, *[Narrow] * is_narrow(net)))
+        yield from plans_of(*draw_network(rng), T)
 
 
 def draw_network(rng):

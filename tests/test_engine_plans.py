@@ -9,12 +9,12 @@ import random
 
 import numpy as np
 import pytest
-from drawn_networks import draw_plans
+from drawn_networks import draw_plans, plans_of
 from engine_definitions import Definition
 from engine_interpreter import Tile
 from numpy.testing import assert_array_equal
 
-from fastconv import Dropout, Sequential
+from fastconv import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from fastconv.engine.program import lines, wide
 from fastconv.engine.program.lines import GRADS, KINDS, OWNER, PARAMS, WORK
 from fastconv.engine.program.plan import Plan
@@ -27,7 +27,7 @@ class Machine:
     """The memory of a plan, full of NaN wherever a tile must not rely on what was there before."""
 
     def __init__(self, plan, T, parameters):
-        self.layout, n = plan.layout, plan.layout.n_packed
+        self.plan, self.layout, n = plan, plan.layout, plan.layout.n_packed
         self.starts = {PARAMS: 0, GRADS: n, WORK: 2 * n}
         self.mem = np.full(2 * n + self.layout.n_work, np.nan)
         self.params, self.grads, self.work = self.mem[:n], self.mem[n : 2 * n], self.mem[2 * n :]
@@ -42,8 +42,26 @@ class Machine:
         sample, c, y, x = np.ogrid[: self.layout.products.samples, : image.C, : image.H, : image.W]
         return image.at + (y * image.W + x) * image.step + c * image.lane + sample
 
-    def run(self, table, results):
-        """Run a program, layer by layer; each number of the `results` (owner -> image) must be begun once. -> what was begun"""
+    def ends(self, image):
+        """The same for the network's ends, as the machine fills and reads them: [y][x][channel][lane] without gaps."""
+        n = self.layout.products.samples
+        return self.places(image._replace(step=image.C * n, lane=n))
+
+    def forward(self, x):
+        """-> y"""
+        self.work[self.ends(self.layout.input)] = x
+        self._run(self.plan.forward, {step.owner: step.y for step in self.layout.steps})
+        return self.work[self.ends(self.layout.output)]
+
+    def backward(self, dy, is_first):
+        """-> how often each of the gradients was begun"""
+        places = self.ends(self.layout.gradient)
+        self.work[places], self.tile.is_first = dy.reshape(places.shape), is_first
+        begun = self._run(self.plan.backward, {step.owner: step.dx for step in self.layout.steps})
+        return begun[self.starts[GRADS] : self.starts[WORK]]
+
+    def _run(self, table, results):
+        """Layer by layer; each number of the `results` (owner -> image) must be begun once. -> how often each float was"""
         begun = np.zeros(len(self.mem), np.int64)
         for owner in dict.fromkeys(table[:, OWNER].tolist()):
             found = self.tile.run(table[table[:, OWNER] == owner])
@@ -57,30 +75,54 @@ def whole_numbers(rng, *shape):
     return rng.integers(-3, 4, size=shape).astype(float)
 
 
+def assert_computes(net, plan, T, rng):
+    """The two tiles of a shard, forward and backward."""
+    layout, definition = plan.layout, Definition(net, rng)
+    machine, gradient = Machine(plan, T, definition.flat), 0
+    for is_first in (True, False):
+        x, dy = (whole_numbers(rng, plan.samples, *shape) for shape in (net.input_shape, net.output_shape))
+        y = definition.forward(x)
+        assert_array_equal(machine.forward(x).reshape(y.shape), y)
+        begun = machine.backward(dy, is_first)
+        assert (begun[layout.packed] == is_first).all()  # the second tile adds
+        gradient = gradient + definition.backward(dy)
+    assert_array_equal(machine.grads[layout.packed], gradient)
+    assert not np.delete(machine.grads, layout.packed).any()  # what fills up blocks of filters stays 0
+    assert max(np.abs(y).max(), np.abs(gradient).max(initial=0)) < 2**53  # up to here float64 has every whole number
+
+
 @pytest.mark.parametrize("T", [4, 8, 16])
 def test_a_program_computes_what_its_network_does(T, monkeypatch):
     monkeypatch.setattr(wide, "BAND", 2**12)  # so that some of these small images, too, are cut into bands
     rng, kinds = np.random.default_rng(T), set()
     for net, plan in draw_plans(random.Random(100 + T), NETWORKS, T):
-        layout, definition = plan.layout, Definition(net, rng)
-        machine, expected, n = Machine(plan, T, definition.flat), 0, plan.samples
-        places = machine.places(layout.input), machine.places(layout.output), machine.places(layout.gradient)
-        for is_first in (True, False):  # tiles of a shard
-            machine.tile.is_first = is_first
-            x, dy = whole_numbers(rng, n, *net.input_shape), whole_numbers(rng, n, *net.output_shape)
-            machine.work[places[0]] = x
-            machine.run(plan.forward, {step.owner: step.y for step in layout.steps})
-            y = definition.forward(x)
-            assert_array_equal(machine.work[places[1]].reshape(y.shape), y)
-            machine.work[places[2]] = dy.reshape(places[2].shape)
-            begun = machine.run(plan.backward, {step.owner: step.dx for step in layout.steps})
-            assert (begun[machine.starts[GRADS] + layout.packed] == is_first).all()
-            expected = expected + definition.backward(dy)
-        assert_array_equal(machine.grads[layout.packed], expected)
-        assert max(np.abs(y).max(), np.abs(expected).max(initial=0)) < 2**53  # up to here float64 has every whole number
-        assert not np.delete(machine.grads, layout.packed).any()  # what fills up blocks of filters stays 0
-        kinds.add(type(layout.products))
+        assert_computes(net, plan, T, rng)
+        kinds.add(type(plan.layout.products))
     assert len(kinds) == 2
+
+
+RARE = {
+    "groups of less than a block under a mask": (
+        [Conv2d(18, 3, groups=2, padding=1), ReLU(), Conv2d(4, 3, groups=2, padding=1), Flatten(), Linear(3)],
+        (18, 4, 5),
+    ),
+    "as large as the image, but dilated past it": (
+        [Conv2d(5, 1), Conv2d(20, 3, padding=((0, 2), (0, 2)), stride=3, dilation=2), Flatten(), Linear(3)],
+        (2, 3, 3),
+    ),
+    "as large as the image, but shifted": ([Conv2d(5, 1), Conv2d(20, 3, padding=1, stride=3), Flatten(), Linear(3)], (2, 3, 3)),
+    "windows of 2 x 2 that leave none out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 4, 6)),
+    "windows of 2 x 2 that leave a row out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 5, 6)),
+    "windows of 2 x 2 that leave a column out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 4, 7)),
+    "sees padding only": ([Conv2d(7, 1), Conv2d(20, 1, padding=1, stride=3), Flatten(), Linear(3)], (7, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("T", [4, 8, 16])
+@pytest.mark.parametrize("layers, shape", RARE.values(), ids=RARE)
+def test_a_program_of_a_rare_kind_computes_what_its_network_does(layers, shape, T):
+    for net, plan in plans_of(layers, shape, T):
+        assert_computes(net, plan, T, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])
