@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import fastconv
+import fastconv.engine
 
 FOLDER = Path(__file__).parent
 
@@ -50,8 +51,17 @@ def render(text):
     return "".join(parts)
 
 
+def listed(text):
+    """engine.md with the listing of the network that was derived by hand, for 8 lanes, whatever this machine has."""
+    begin, end = "<!-- listing:begin -->\n", "<!-- listing:end -->"
+    head, rest = text.split(begin)
+    program = fastconv.engine.listing(fastconv.tiny_net(), lanes=8)
+    return f"{head}{begin}```text\n{program}\n```\n{end}{rest.split(end)[1]}"
+
+
 def main():
-    """Write backpropagation.md, and the page that it shows."""
+    """Write engine.md's listing, backpropagation.md, and the page that it shows."""
+    (FOLDER / "engine.md").write_text(listed((FOLDER / "engine.md").read_text()))
     (FOLDER / "backpropagation.md").write_text(render((FOLDER / "backpropagation.md.in").read_text()))
     (FOLDER / "_static").mkdir(exist_ok=True)
     trace = fastconv.explain.trace(*fastconv.explain.integer_example())

@@ -15,7 +15,7 @@ _HOMES = {
     **dict.fromkeys(["TrainingCurveDisplay", "FilterDisplay"], "plots"),
     **dict.fromkeys(["ConvNetClassifier", "ConvNetRegressor"], "estimators"),
 }
-_MODULES = ("functional", "reference", "explain", "estimators")
+_MODULES = ("functional", "reference", "explain", "estimators", "engine")
 
 __all__ = [*_HOMES]
 

@@ -20,7 +20,7 @@ from .program.plan import products_for
 _SLICE = 0.15
 """Seconds in compiled code before Python may look for Ctrl-C."""
 _KEEP_EVERY = 1.0
-"""Seconds after which weights and states go back to the network, so that a divergence is found in little more than twice that."""
+"""Seconds after which weights and states go back to the network: a divergence is found in little more than twice that."""
 _PACE = 1e9
 """Multiply-adds a second that every machine makes: how long the first slice is."""
 _PIECE = 2**14
@@ -130,9 +130,7 @@ class Trainer:
     def _slice(self, work, first, stop):
         crew, before = np.zeros(CREW, np.int64), self.steps - first
         pieces = max(1, min(self.n_threads, self.memory.n_params // _PIECE))
-        job = Job(
-            work.orders, work.batch_size, first, stop, before, self.seed, self.n_shards, pieces, work.losses, work.sums
-        )  # fmt: skip
+        job = Job(work.orders, work.batch_size, first, stop, before, self.seed, self.n_shards, pieces, work.losses, work.sums)
         optimizer = update_of(self.optimizer, self.plan.layout.biases)
 
         def run(thread):

@@ -1,8 +1,9 @@
 """Threads of the package's own, and how they share work inside the compiled code.
 
-Work is a row of phases of tasks. Whoever is there takes the next task of the phase; the last to finish opens the next phase. A thread that comes
-late, because its core was asleep or busy (2 ms on a virtual machine), keeps nobody waiting. Threads are started for each call, for slices of up
-to a fifth of a second: no pool that a fork could break, nothing shared between two Python threads that train at once.
+Work is a row of phases of tasks. Whoever is there takes the next task of the phase; the last to finish opens the next phase.
+A thread that comes late, because its core was asleep or busy (2 ms on a virtual machine), keeps nobody waiting. Threads are
+started for each call, for slices of up to a fifth of a second: no pool that a fork could break, nothing shared between two
+Python threads that train at once.
 """
 
 import _thread
@@ -12,11 +13,11 @@ from ..vector.instructions import add_one, pause, read, swap, write
 from ..vector.lanes import USE_TWIN, kernel
 
 _SPINS = 2000
-"""Turns (some 40 ns each) before a waiting thread gives its core away: a pure spin collapsed where another process held a core."""
+"""Turns of some 40 ns before a waiting thread gives its core away: a pure spin collapsed where another process held it."""
 
 
 STATE, DONE = 0, 8
-"""Cells of a crew's memory, each on a cache line of its own: phase << 32 | next task, and how many tasks of the phase are done."""
+"""Cells of a crew's memory, on cache lines of their own: phase << 32 | next task; how many tasks of the phase are done."""
 CREW = 16
 
 
@@ -75,7 +76,8 @@ else:
 
 
 def run_on(n_threads, work):
-    """``work(thread)`` on this thread and on up to `n_threads` - 1 more, whichever come in time: only those at work are waited for.
+    """``work(thread)`` on this thread and on up to `n_threads` - 1 more, whichever come in time: only those at work are
+    waited for.
 
     Not with `threading.Thread`, whose start waits until the new thread runs.
     """

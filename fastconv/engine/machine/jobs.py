@@ -11,7 +11,7 @@ FLOATS_A_LINE = 16
 
 
 class Memory(NamedTuple):
-    """The flat memory: packed parameters, twice as much for the optimizer's states, gradient shards, a workspace for each thread."""
+    """The flat memory: packed parameters, two states of an optimizer, gradient shards, a workspace for each thread."""
 
     floats: np.ndarray
     n_params: int  # of each of the first three, and of each shard

@@ -32,19 +32,18 @@ def zero(mem, line, tile):
 @kernel
 def relu(mem, line, tile):
     """y = max(x, 0); a NaN stays."""
-    x, y = (_floats(mem, tile, line[_relu.x], line[_relu.size]), _floats(mem, tile, line[_relu.out], line[_relu.size]))
-    for i in range(len(x)):
+    size = line[_relu.size]
+    x, y = _floats(mem, tile, line[_relu.x], size), _floats(mem, tile, line[_relu.out], size)
+    for i in range(size):
         y[i] = np.float32(0) if x[i] <= 0 else x[i]
 
 
 @kernel
 def relu_back(mem, line, tile):
     """dx = dy where y is above 0, in place."""
-    dy, y = (
-        _floats(mem, tile, line[_relu_back.dy], line[_relu_back.size]),
-        _floats(mem, tile, line[_relu_back.y], line[_relu_back.size]),
-    )
-    for i in range(len(y)):
+    size = line[_relu_back.size]
+    dy, y = _floats(mem, tile, line[_relu_back.dy], size), _floats(mem, tile, line[_relu_back.y], size)
+    for i in range(size):
         dy[i] = np.float32(0) if y[i] <= 0 else dy[i]
 
 
@@ -110,7 +109,7 @@ _UNITS = 64
 
 @kernel
 def dropout(mem, line, tile):
-    """y = x / (1 - p) for the units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; backward is the same."""
+    """y = x / (1 - p) for units whose hash of (seed, step, layer, sample, unit) is at least p, else 0; the same backward."""
     size, pixels, lanes = line[_drop.pixels] * line[_drop.pixel], line[_drop.pixels], line[_drop.lanes]
     x, y = _floats(mem, tile, line[_drop.x], size), _floats(mem, tile, line[_drop.out], size)
     if tile[TILE.seed] < 0:

@@ -1,8 +1,9 @@
-"""The loss of a tile and its gradient; lanes without a sample have neither. Outputs are numbered [c][y][x], rows are stored [y][x][c].
+"""The loss of a tile and its gradient; lanes without a sample have neither. Outputs are numbered [c][y][x], rows are stored
+[y][x][c].
 
-Each takes the memory's floats, where the workspace begins, the ends of the program, what y is compared with, the tile's samples and their
-shares of the batch; it writes dy and returns the sum of share * loss. Arrays go one by one, not in tuples, of which Numba would count the
-references to every member at every call (0.25 us a step).
+Each takes the memory's floats, where the workspace begins, the ends of the program, what y is compared with, the tile's
+samples and their shares of the batch; it writes dy and returns the sum of share * loss. Arrays go one by one, not in tuples,
+of which Numba would count the references to every member at every call (0.25 us a step).
 """
 
 from math import exp, log, log1p

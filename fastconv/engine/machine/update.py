@@ -14,7 +14,7 @@ _BLOCK = 1024
 
 
 def update_of(optimizer, biases):
-    """The `Update` of an optimizer; `biases` are the intervals of parameters that are spared from its decay, if it spares them."""
+    """The `Update` of an optimizer; `biases` are the intervals of parameters that it spares from decay, if it does."""
     if isinstance(optimizer, SGD):
         kind, numbers = SGD_STEP, [optimizer.lr, optimizer.momentum, optimizer.nesterov, optimizer.weight_decay]
     elif isinstance(optimizer, Adam):

@@ -1,1 +1,1 @@
-"""A network to a program: a table of integers, worked out here with NumPy alone, in milliseconds and for any number of lanes."""
+"""A network to a program: a table of integers, worked out with NumPy alone, in milliseconds, for any number of lanes."""

@@ -1,7 +1,8 @@
-"""Every line of a program stays inside what was reserved for its layer: checked for every plan, because machine code does not check.
+"""Every line of a program stays inside what was reserved for its layer: checked for every plan, because machine code does not
+check.
 
-What a line touches is a box: a first float, loops of (count, stride) around it, and the floats that lie side by side in the end. Its lowest
-and highest float follow from these.
+What a line touches is a box: a first float, loops of (count, stride) around it, and the floats that lie side by side in the
+end. Its lowest and highest float follow from these.
 """
 
 from typing import NamedTuple
@@ -40,12 +41,17 @@ class Atlas:
         found = np.maximum(np.searchsorted(self._first, low, side="right") - 1, 0)
         return found, (low >= self._first[found]) & (high < self._end[found])
 
+    def region(self, place):
+        """The region that a place lies in."""
+        found = np.searchsorted(self._first, self._start[place.segment] + place.at, side="right") - 1
+        return self.regions[max(found, 0)][1]
+
 
 def require_inside(plan):
     """Raise RuntimeError unless every line of `plan` reads and writes within the regions that its layer has to do with.
 
-    Forward, a layer reads its input's region and writes its own. Backward, it reads both and the gradient to its output, and writes the
-    gradient to its input, its own gradients in GRADS, and scratch.
+    Forward, a layer reads its input's region and writes its own. Backward, it reads both and the gradient to its output, and
+    writes the gradient to its input, its own gradients in GRADS, and scratch.
     """
     layout = plan.layout
     _require_apart(layout)

@@ -1,4 +1,5 @@
-"""The first pass over a network: a place for every activation, gradient, weight and scratch, in the order in which they are needed.
+"""The first pass over a network: a place for every activation, gradient, weight and scratch, in the order in which they are
+needed.
 
 A gradient takes the place of its activation wherever nobody needs that any more.
 """
@@ -170,7 +171,7 @@ def _after(layers, index):
 
 
 def _folded_relus(layers):
-    """The numbers of the ReLUs that go with the product before them: the mask must be applied in passing by a product's dx, too."""
+    """The numbers of the ReLUs that go with the product before them: a product's dx must apply the mask in passing, too."""
     folded = set()
     for i, layer in enumerate(layers):
         relu = _after(layers, i)

@@ -1,8 +1,9 @@
 """The kinds of lines in a program: each is one operation on a tile, a NamedTuple of places, loops and sizes.
 
-A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other. `columns`
-names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer loop runs.
-What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of each sample.
+A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other.
+`columns` names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer
+loop runs. What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of
+each sample.
 """
 
 from itertools import count
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 PARAMS, WORK, GRADS = range(3)
-"""Segments of memory: the packed weights and biases, a thread's workspace, a shard's gradients. Offsets count floats from their start."""
+"""Segments of memory: packed weights and biases, a thread's workspace, a shard's gradients; offsets count floats in them."""
 ADJACENT, ROWS_APART, STRIDED = range(3)
 """A product's `order`: how far apart its scalars lie: side by side, T floats, or `stride` with their results `apart`."""
 ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)
@@ -66,8 +67,9 @@ class Sum(NamedTuple):
 
 
 class Touch(NamedTuple):
-    """What a line reads or writes: `loops` of (n, stride) around `width` floats, where `when` holds."""
+    """What a line reads or writes, by name: `loops` of (n, stride) around `width` floats, where `when` holds."""
 
+    name: str
     place: Place
     loops: tuple
     width: int
@@ -76,7 +78,7 @@ class Touch(NamedTuple):
 
 
 class Product(NamedTuple):
-    """Sums of scalars times rows, `rows.n` rows by `scalars` sums at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
+    """Sums of scalars times rows, `rows.n` by `scalars` at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
 
     order: int
     scalars: int
@@ -118,12 +120,12 @@ class Product(NamedTuple):
         w = [*over("w", between), *((sum_.n, sum_.w) for sum_ in terms), (self.run, along)]
         n_biases = np.where(is_strided, self.rows.n * T, self.scalars)
         return (
-            Touch(self.x, x, T, False, has_terms),
-            Touch(self.w, w, 1, False, has_terms),
-            Touch(self.out, over("out", apart), T, False, adds),
-            Touch(self.out, over("out", apart), T, True),
-            Touch(Place(WORK, self.mask), over("mask", apart), T, False, np.equal(self.final, MASK)),
-            Touch(Place(PARAMS, self.bias), ((self.q.n, 0), (self.p.n, 0)), n_biases, False, np.equal(self.init, BIAS)),
+            Touch("x", self.x, x, T, False, has_terms),
+            Touch("w", self.w, w, 1, False, has_terms),
+            Touch("out", self.out, over("out", apart), T, False, adds),
+            Touch("out", self.out, over("out", apart), T, True),
+            Touch("mask", Place(WORK, self.mask), over("mask", apart), T, False, np.equal(self.final, MASK)),
+            Touch("b", Place(PARAMS, self.bias), ((self.q.n, 0), (self.p.n, 0)), n_biases, False, np.equal(self.init, BIAS)),
         )
 
     def multiply_adds(self, T):
@@ -150,10 +152,10 @@ class LaneProduct(NamedTuple):
         x, w = ([(loop.n, getattr(loop, name)) for loop in positions] for name in ("x", "w"))
         out = (self.scalars, self.apart), (self.taps, T)
         return (
-            Touch(Place(WORK, self.x), (*x, (self.taps, T)), T, False, has_any),
-            Touch(Place(WORK, self.w), (*w, (self.scalars, T)), T, False, has_any),
-            Touch(Place(WORK, self.out), out, T, False),
-            Touch(Place(WORK, self.out), out, T, True),
+            Touch("x", Place(WORK, self.x), (*x, (self.taps, T)), T, False, has_any),
+            Touch("w", Place(WORK, self.w), (*w, (self.scalars, T)), T, False, has_any),
+            Touch("out", Place(WORK, self.out), out, T, False),
+            Touch("out", Place(WORK, self.out), out, T, True),
         )
 
     def multiply_adds(self, T):
@@ -174,7 +176,7 @@ class Transpose(NamedTuple):
     def touches(self, T):
         """As `vector.transpose.transpose_twin`."""
         x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
-        return Touch(self.x, (*x, (self.rows, self.apart)), T, False), Touch(self.out, out, T * T, True)
+        return Touch("x", self.x, (*x, (self.rows, self.apart)), T, False), Touch("out", self.out, out, T * T, True)
 
 
 class SumLanes(NamedTuple):
@@ -191,13 +193,13 @@ class SumLanes(NamedTuple):
         """As `vector.transpose.sum_lanes_twin`."""
         x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
         return (
-            Touch(self.x, (*x, (self.rows, self.apart)), T, False),
-            *(Touch(self.out, out, T, writes) for writes in (False, True)),
+            Touch("x", self.x, (*x, (self.rows, self.apart)), T, False),
+            *(Touch("out", self.out, out, T, writes) for writes in (False, True)),
         )
 
 
 class DotLanes(NamedTuple):
-    """dx of a linear layer for one sample: `rows` rows of weights, `apart`, times dy in blocks of T, their lanes added up, then `final`."""
+    """dx of a linear layer, one sample: `rows` rows of weights, `apart`, times dy, their lanes added up, then `final`."""
 
     rows: int
     apart: int
@@ -216,10 +218,10 @@ class DotLanes(NamedTuple):
         x, out, mask = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out", "mask"))
         positions = (self.q.n, 0), (self.p.n, 0)
         return (
-            Touch(self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
-            Touch(Place(WORK, self.w), positions, self.blocks * T, False),
-            Touch(self.out, out, T, True),
-            Touch(Place(WORK, self.mask), mask, T, False),
+            Touch("x", self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
+            Touch("w", Place(WORK, self.w), positions, self.blocks * T, False),
+            Touch("out", self.out, out, T, True),
+            Touch("mask", Place(WORK, self.mask), mask, T, False, np.equal(self.final, MASK)),
         )
 
     def multiply_adds(self, T):
@@ -246,8 +248,9 @@ class MaxPool(NamedTuple):
         """As `vector.max_pool.max_pool_twin`."""
         windows, taps = self.extents()
         return (
-            Touch(Place(WORK, self.x), taps, self.rows * T, False),
-            *(Touch(Place(WORK, at), windows, self.rows * T, True) for at in (self.out, self.argmax)),
+            Touch("x", Place(WORK, self.x), taps, self.rows * T, False),
+            Touch("out", Place(WORK, self.out), windows, self.rows * T, True),
+            Touch("argmax", Place(WORK, self.argmax), windows, self.rows * T, True),
         )
 
     def extents(self):
@@ -267,8 +270,9 @@ class MaxPoolBack(NamedTuple):
         """As `vector.max_pool.max_pool_back_twin`."""
         pool, (windows, taps) = self.pool, self.pool.extents()
         return (
-            *(Touch(Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
-            *(Touch(Place(WORK, at), windows, pool.rows * T, False) for at in (pool.out, pool.argmax)),
+            *(Touch("dx", Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
+            Touch("dy", Place(WORK, pool.out), windows, pool.rows * T, False),
+            Touch("argmax", Place(WORK, pool.argmax), windows, pool.rows * T, False),
         )
 
 
@@ -281,7 +285,7 @@ class ReLU(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.relu`."""
-        return Touch(Place(WORK, self.x), (), self.size, False), Touch(Place(WORK, self.out), (), self.size, True)
+        return Touch("x", Place(WORK, self.x), (), self.size, False), Touch("out", Place(WORK, self.out), (), self.size, True)
 
 
 class ReLUBack(NamedTuple):
@@ -293,8 +297,8 @@ class ReLUBack(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.relu_back`."""
-        dy = [Touch(Place(WORK, self.dy), (), self.size, writes) for writes in (False, True)]
-        return *dy, Touch(Place(WORK, self.y), (), self.size, False)
+        dy = [Touch("dy", Place(WORK, self.dy), (), self.size, writes) for writes in (False, True)]
+        return *dy, Touch("y", Place(WORK, self.y), (), self.size, False)
 
 
 class AvgPool(NamedTuple):
@@ -316,14 +320,14 @@ class AvgPool(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.avg_pool`."""
-        image, means = self.extents()
+        image, means = self.extents("x", "out")
         return image._replace(writes=False), *(means._replace(writes=writes) for writes in (False, True))  # sums grow in place
 
-    def extents(self):
-        """-> the whole image, and all means"""
+    def extents(self, image, means):
+        """-> the whole image, and all means, under these names"""
         return (
-            Touch(Place(WORK, self.image), (), self.H * self.W * self.size, True),
-            Touch(Place(WORK, self.means), (), self.OH * self.OW * self.size, True),
+            Touch(image, Place(WORK, self.image), (), self.H * self.W * self.size, True),
+            Touch(means, Place(WORK, self.means), (), self.OH * self.OW * self.size, True),
         )
 
 
@@ -334,7 +338,7 @@ class AvgPoolBack(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.avg_pool_back`."""
-        image, means = self.pool.extents()
+        image, means = self.pool.extents("dx", "dy")
         return means._replace(writes=False), *(image._replace(writes=writes) for writes in (False, True))
 
 
@@ -356,7 +360,7 @@ class Dropout(NamedTuple):
     def touches(self, T):
         """As `machine.loops.dropout`."""
         size = self.pixels * self.pixel
-        return Touch(Place(WORK, self.x), (), size, False), Touch(Place(WORK, self.out), (), size, True)
+        return Touch("x", Place(WORK, self.x), (), size, False), Touch("out", Place(WORK, self.out), (), size, True)
 
 
 class Zero(NamedTuple):
@@ -367,7 +371,7 @@ class Zero(NamedTuple):
 
     def touches(self, T):
         """As `machine.loops.zero`."""
-        return (Touch(Place(WORK, self.out), (), self.size, True),)
+        return (Touch("out", Place(WORK, self.out), (), self.size, True),)
 
 
 KINDS = (
@@ -393,8 +397,8 @@ def columns(kind):
 
 def line_of(row):
     """The line that a row of a table holds; of many rows of one kind, transposed, a line of arrays."""
-    kind = KINDS[int(np.ravel(row[KIND])[0])]
-    return _filled(kind, iter(row[_FIELDS:]))
+    fields = row[_FIELDS:].tolist() if row.ndim == 1 else row[_FIELDS:]
+    return _filled(KINDS[int(np.ravel(row[KIND])[0])], iter(fields))
 
 
 def _flat(line):

@@ -1,7 +1,9 @@
-"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave lanes idle.
+"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave
+lanes idle.
 
-An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row of T filters'
-weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T samples.
+An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row
+of T filters' weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T
+samples.
 """
 
 from math import ceil
@@ -57,11 +59,19 @@ class Narrow(Products):
             for j in tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 seen = x.place(i.first * K.SH - K.PT + i.tap * K.DH, j.first * K.SW - K.PL + j.tap * K.DW)
                 line = Product(
-                    lines.STRIDED, 0, y.place(i.first, j.first), Place(PARAMS, conv.tap(u=i.tap, v=j.tap)), seen,
-                    init, final, max(conv.bias, 0), middle=Sum(i.taps, K.KW * C * T, K.DH * x.row),
-                    inner=Sum() if is_one_run else Sum(j.taps, C * T, K.DW * x.step), run=j.taps * C if is_one_run else C,
-                )  # fmt: skip
-                rows, columns = Loop(i.count, 0, K.SH * x.row, y.row), Loop(j.count, 0, K.SW * x.step, y.step)
+                    order=lines.STRIDED,
+                    scalars=0,
+                    out=y.place(i.first, j.first),
+                    x=Place(PARAMS, conv.tap(u=i.tap, v=j.tap)),
+                    w=seen,
+                    init=init,
+                    final=final,
+                    bias=max(conv.bias, 0),
+                    middle=Sum(i.taps, x=K.KW * C * T, w=K.DH * x.row),
+                    inner=Sum() if is_one_run else Sum(j.taps, x=C * T, w=K.DW * x.step),
+                    run=j.taps * C if is_one_run else C,
+                )
+                rows, columns = Loop(i.count, w=K.SH * x.row, out=y.row), Loop(j.count, w=K.SW * x.step, out=y.step)
                 yield from over_pixels(line, rows, columns, conv.n_blocks, conv.block, T)
 
     # --- dw ---
@@ -76,7 +86,7 @@ class Narrow(Products):
         init = lines.ADD_UNLESS_FIRST
         if is_one_run:
             # A product without terms clears the gradient: runs of taps overlap.
-            clear = Product(lines.ADJACENT, 0, Place(GRADS, conv.tap()), init=init, run=0)
+            clear = Product(order=lines.ADJACENT, scalars=0, out=Place(GRADS, conv.tap()), init=init, run=0)
             yield from for_weights(clear, K.KH * K.KW * C, conv, self.T, 1)
             init, runs = lines.ADD, tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         else:
@@ -90,9 +100,15 @@ class Narrow(Products):
         conv, dy, T = step.what, step.dy, self.T
         for block, n in pairs(conv.n_blocks):
             yield Product(
-                lines.ADJACENT, 1, Place(GRADS, conv.bias + block * T), dy.place(c=block * T), Place(WORK, self.scratch["ones"]),
-                lines.ADD_UNLESS_FIRST, rows=Loop(n, T, 0, T), inner=Sum(dy.H * dy.W, dy.step),
-            )  # fmt: skip
+                order=lines.ADJACENT,
+                scalars=1,
+                out=Place(GRADS, conv.bias + block * T),
+                x=dy.place(c=block * T),
+                w=Place(WORK, self.scratch["ones"]),
+                init=lines.ADD_UNLESS_FIRST,
+                rows=Loop(n, x=T, out=T),
+                inner=Sum(dy.H * dy.W, x=dy.step),
+            )
 
     def _dw_of_taps(self, step, u, run, init):
         """Taps of a kernel's row u, over the outputs that see them."""
@@ -101,9 +117,15 @@ class Narrow(Products):
         i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
         seen = x.place(i.first * K.SH - K.PT + u * K.DH, run.first * K.SW - K.PL + run.tap * K.DW)
         line = Product(
-            lines.ADJACENT, 0, Place(GRADS, conv.tap(u=u, v=run.tap)), dy.place(i.first, run.first), seen, init,
-            middle=Sum(i.count, dy.row, K.SH * x.row), inner=Sum(run.count, dy.step, K.SW * x.step),
-        )  # fmt: skip
+            order=lines.ADJACENT,
+            scalars=0,
+            out=Place(GRADS, conv.tap(u=u, v=run.tap)),
+            x=dy.place(i.first, run.first),
+            w=seen,
+            init=init,
+            middle=Sum(i.count, x=dy.row, w=K.SH * x.row),
+            inner=Sum(run.count, x=dy.step, w=K.SW * x.step),
+        )
         yield from for_weights(line, run.taps * conv.C, conv, self.T, 1)
 
     # --- dx ---
@@ -118,36 +140,55 @@ class Narrow(Products):
         taps = K.KH * K.KW
         for c in range(0, C, T):
             yield Transpose(
-                min(T, C - c), T, Place(PARAMS, conv.tap(c=c)), Place(WORK, scratch + c * taps * F),
-                Loop(taps, C * T, 0, F * T), Loop(conv.n_blocks, conv.block, 0, T * T),
-            )  # fmt: skip
+                rows=min(T, C - c),
+                apart=T,
+                x=Place(PARAMS, conv.tap(c=c)),
+                out=Place(WORK, scratch + c * taps * F),
+                q=Loop(taps, x=C * T, out=F * T),
+                p=Loop(conv.n_blocks, x=conv.block, out=T * T),
+            )
         for i in source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
             for j in source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 line = Product(
-                    lines.STRIDED, 0, dx.place(i.first, j.first), Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
-                    dy.place(i.output, j.output), final=final, mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
-                    outer=Sum(i.taps, i.tap_step * K.KW * F * T, -i.output_step * dy.row),
-                    middle=Sum(j.taps, j.tap_step * F * T, -j.output_step * dy.step), run=conv.F,
-                )  # fmt: skip
-                rows = Loop(i.count, 0, dy.row, i.step * dx.row)
-                columns = Loop(j.count, 0, dy.step, j.step * dx.step)
+                    order=lines.STRIDED,
+                    scalars=0,
+                    out=dx.place(i.first, j.first),
+                    x=Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
+                    w=dy.place(i.output, j.output),
+                    final=final,
+                    mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
+                    outer=Sum(i.taps, x=i.tap_step * K.KW * F * T, w=-i.output_step * dy.row),
+                    middle=Sum(j.taps, x=j.tap_step * F * T, w=-j.output_step * dy.step),
+                    run=conv.F,
+                )
+                rows = Loop(i.count, w=dy.row, out=i.step * dx.row)
+                columns = Loop(j.count, w=dy.step, out=j.step * dx.step)
                 yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
 
     def _linear_dx(self, step):
-        """The weights as they lie, times dy lane by lane, then the lanes' sums: to transpose them would move each for one use."""
+        """The weights as they lie, times dy lane by lane, then the lanes' sums: a transpose would move each for one use."""
         conv, dx, T = step.what, step.dx, self.T
         final, mask = lines.MASK if step.is_masked else lines.PLAIN, (step.x if step.is_masked else dx).at
-        q = Loop(dx.H * dx.W, conv.C * T, 0, dx.step, dx.step)
+        q = Loop(dx.H * dx.W, x=conv.C * T, out=dx.step, mask=dx.step)
         for part in full_and_rest(conv.C, T):
             c = part.first
             yield DotLanes(
-                part.size, T, conv.n_blocks, conv.block, Place(PARAMS, conv.tap(c=c)), step.dy.at, dx.place(c=c), final, mask + c,
-                q, Loop(part.count, T * T, 0, T, T),
-            )  # fmt: skip
+                rows=part.size,
+                apart=T,
+                blocks=conv.n_blocks,
+                block=conv.block,
+                x=Place(PARAMS, conv.tap(c=c)),
+                w=step.dy.at,
+                out=dx.place(c=c),
+                final=final,
+                mask=mask + c,
+                q=q,
+                p=Loop(part.count, x=T * T, out=T, mask=T),
+            )
 
 
 def _is_linear(step):
-    """Whether every pixel has its own weights, so that dx is the weights times dy: a linear layer, or a kernel that lies on the whole image."""
+    """Whether every pixel has its own weights, as in a linear layer, or under a kernel that lies on the whole image."""
     K, x, y = step.what.window, step.x, step.y
     lies_on_it = (K.KH, K.KW) == (x.H, x.W) and not K.PT + K.PL and (K.DH == 1 or K.KH == 1) and (K.DW == 1 or K.KW == 1)
     return y.H * y.W == 1 and lies_on_it

@@ -51,8 +51,8 @@ def _rectangles(pool, x, y, T):
                 is_two_by_two=rows.taps == columns.taps == 2,
                 q=lines.Loop(rows.count, x=K.SH * x.row, out=y.row),
                 p=lines.Loop(columns.count, x=K.SW * x.step, out=y.step),
-                down=lines.Sum(rows.taps, x.row),
-                across=lines.Sum(columns.taps, x.step),
+                down=lines.Sum(rows.taps, x=x.row),
+                across=lines.Sum(columns.taps, x=x.step),
             )
 
 

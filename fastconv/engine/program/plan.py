@@ -1,8 +1,9 @@
 """A network becomes a program: first a place for everything (`layout`), then the lines that compute it (`operations`).
 
-A *row* is one (y, x, channel) position of T samples side by side; an image is stored [y][x][channel][lane]. im2col's gather is
-then nothing but strides: the patch under an output is a few runs of rows that lie side by side. Taps that fall into padding are left
-out of the sums, so positions are grouped into rectangles that see the same taps: nine for a padded 3x3 convolution.
+A *row* is one (y, x, channel) position of T samples side by side; an image is stored [y][x][channel][lane]. im2col's gather
+is then nothing but strides: the patch under an output is a few runs of rows that lie side by side. Taps that fall into
+padding are left out of the sums, so positions are grouped into rectangles that see the same taps: nine for a padded 3x3
+convolution.
 """
 
 from .bounds import require_inside

@@ -1,4 +1,4 @@
-"""What there must be to plan convolutions and linear layers: how images are stored, and the products that go forward and backward."""
+"""What it takes to plan convolutions and linear layers: how images are stored, and the products forward and backward."""
 
 from abc import ABC, abstractmethod
 
@@ -25,7 +25,7 @@ class Products(ABC):
 
     @abstractmethod
     def scratch_sizes(self, steps):
-        """name -> floats of workspace, for all convolutions one after the other; "ones" is T ones, others have "scratch" in their names"""
+        """name -> floats of workspace that convolutions use one after the other; "scratch" is in all names but "ones"."""
 
     @abstractmethod
     def writes_dx_twice(self, conv):

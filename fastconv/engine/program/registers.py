@@ -7,7 +7,7 @@ from .lines import ADJACENT, ROWS_APART, STRIDED, Loop
 from .rectangles import equal_parts, even_parts
 
 FILTERS, TAPS = 8, 3
-"""What `LaneProduct` holds at once: 8 x 3 accumulators are the most that AVX-512's 32 registers have room for, beside the rows of x."""
+"""What `LaneProduct` holds at once: AVX-512's 32 registers have room for 8 x 3 sums beside the rows of x."""
 
 
 def product_sizes(T):
@@ -64,13 +64,13 @@ def _doubled(loop):
 
 
 def for_weights(line, scalars, conv, area, apart):
-    """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd block; -> its lines"""
+    """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd one; -> lines"""
     T, blocks, lines = conv.T, conv.n_blocks, []
-    pairs = line._replace(rows=Loop(2, area, 0, conv.block), q=Loop(blocks // 2, 2 * area, 0, 2 * conv.block))
+    pairs = line._replace(rows=Loop(2, x=area, out=conv.block), q=Loop(blocks // 2, x=2 * area, out=2 * conv.block))
     odd = line.moved(x=(blocks - 1) * area, out=(blocks - 1) * conv.block)
     for shape, most in [(pairs, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
         for part in equal_parts(scalars, most):
-            parts = shape._replace(p=Loop(part.count, 0, part.size * apart, part.size * T))
+            parts = shape._replace(p=Loop(part.count, w=part.size * apart, out=part.size * T))
             for m, size in in_sizes(part.size, T):
                 first = part.first + m
                 lines.append(parts.moved(w=first * apart, out=first * T)._replace(scalars=size))
@@ -78,9 +78,11 @@ def for_weights(line, scalars, conv, area, apart):
 
 
 def over_pixels(line, rows, columns, n_blocks, block, T):
-    """A product of one sample with channels in the lanes: some pixels of a row, or of a column, times pairs of blocks; -> its lines
+    """A product of one sample with channels in the lanes: some pixels of a row, or of a column, times pairs of blocks; -> its
+    lines
 
-    `rows` and `columns` are loops over the pixels, of which w are the scalars; a block of weights is `block` floats from the next.
+    `rows` and `columns` are loops over the pixels, of which w are the scalars; a block of weights is `block` floats from the
+    next.
     """
     if columns.n == 1:
         rows, columns = columns, rows
@@ -96,10 +98,10 @@ def over_pixels(line, rows, columns, n_blocks, block, T):
                     scalars=part.size,
                     stride=w,
                     apart=out,
-                    rows=Loop(pair, block, 0, T, T),
+                    rows=Loop(pair, x=block, out=T, mask=T),
                     q=rows._replace(mask=rows.out),
-                    p=Loop(part.count, 0, part.size * w, part.size * out, part.size * out),
-                )  # fmt: skip
+                    p=Loop(part.count, w=part.size * w, out=part.size * out, mask=part.size * out),
+                )
             )
     return lines
 

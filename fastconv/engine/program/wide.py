@@ -1,4 +1,5 @@
-"""Products for a tile of T samples: every row holds one number of each sample, and nothing is ever moved between lanes but for dw.
+"""Products for a tile of T samples: every row holds one number of each sample, and nothing is ever moved between lanes but
+for dw.
 
 y[f]  = b[f] + sum of w[f, u, v, c] * x[u, v, c]     rows: positions      scalars: filters      terms: taps and channels
 dx[c] = sum of w[f, u, v, c] * dy[u, v, f]           rows: positions      scalars: channels     terms: taps and filters
@@ -60,13 +61,23 @@ class Wide(Products):
         for i in banded(tap_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH), x.row, BAND):
             for g, block, filters in conv.blocks:
                 for j in columns:
-                    yield from over_positions(Product(
-                        lines.ADJACENT, filters, y.place(i.first, j.first, g * Fg + block * T),
-                        x=x.place(*_seen(K, i, j), g * Cg), w=Place(PARAMS, conv.tap(g, block, i.tap, j.tap)),
-                        init=init, final=final, bias=max(conv.bias, 0) + g * Fg + block * T,
-                        q=Loop(i.count, K.SH * x.row, 0, y.row), p=Loop(j.count, K.SW * x.step, 0, y.step),
-                        middle=Sum(i.taps, K.DH * x.row, K.KW * Cg * T), **_taps_of_a_row(conv, x, j.taps),
-                    ), T)  # fmt: skip
+                    yield from over_positions(
+                        Product(
+                            order=lines.ADJACENT,
+                            scalars=filters,
+                            out=y.place(i.first, j.first, g * Fg + block * T),
+                            x=x.place(*_seen(K, i, j), g * Cg),
+                            w=Place(PARAMS, conv.tap(g, block, i.tap, j.tap)),
+                            init=init,
+                            final=final,
+                            bias=max(conv.bias, 0) + g * Fg + block * T,
+                            q=Loop(i.count, x=K.SH * x.row, out=y.row),
+                            p=Loop(j.count, x=K.SW * x.step, out=y.step),
+                            middle=Sum(i.taps, x=K.DH * x.row, w=K.KW * Cg * T),
+                            **_taps_of_a_row(conv, x, j.taps),
+                        ),
+                        T,
+                    )
 
     # --- dw ---
 
@@ -94,7 +105,14 @@ class Wide(Products):
         for f, filters in even_parts(conv.F, FILTERS):
             out = self.scratch["bias scratch"] + f * self.T
             yield LaneProduct(
-                filters, 1, self.scratch["ones"], dy.pixel(i, j, f), out, self.T, Loop(ni, w=dy.row), Loop(nj, w=dy.step)
+                scalars=filters,
+                taps=1,
+                x=self.scratch["ones"],
+                w=dy.pixel(i, j, f),
+                out=out,
+                apart=self.T,
+                q=Loop(ni, w=dy.row),
+                p=Loop(nj, w=dy.step),
             )
 
     def _sum_lanes(self, F, at, out, taps=1):
@@ -102,7 +120,7 @@ class Wide(Products):
         T = self.T
         for f in range(0, F, T):
             x, place = Place(WORK, at + f * taps * T), Place(GRADS, out + f * taps)
-            yield SumLanes(min(T, F - f), taps * T, x, place, p=Loop(taps, x=T, out=T))
+            yield SumLanes(rows=min(T, F - f), apart=taps * T, x=x, out=place, p=Loop(taps, x=T, out=T))
 
     def _transposed_dw(self, step, g):
         """dw of one group, a few positions at a time, so that what is read again and again stays in the first-level cache."""
@@ -112,7 +130,15 @@ class Wide(Products):
         if not is_pixel:
             # A product without terms: it clears a shard's first gradient.
             out = Place(GRADS, conv.tap(g))
-            clear = Product(lines.ROWS_APART, 0, out, Place(PARAMS, 0), Place(PARAMS, 0), lines.ADD_UNLESS_FIRST, run=0)
+            clear = Product(
+                order=lines.ROWS_APART,
+                scalars=0,
+                out=out,
+                x=Place(PARAMS, 0),
+                w=Place(PARAMS, 0),
+                init=lines.ADD_UNLESS_FIRST,
+                run=0,
+            )
             yield from for_weights(clear, K.KH * K.KW * Cg, conv, 0, T)
         for rows, columns in chunks(dy.H, dy.W, CHUNK):
             if g == 0:
@@ -121,9 +147,13 @@ class Wide(Products):
             for block in range(conv.n_blocks):
                 f = block * T
                 yield Transpose(
-                    min(T, Fg - f), T, dy.place(rows.first, columns.first, g * Fg + f), self._transposed(block * area),
-                    Loop(rows.count, dy.row, 0, columns.count * T * T), Loop(columns.count, dy.step, 0, T * T),
-                )  # fmt: skip
+                    rows=min(T, Fg - f),
+                    apart=T,
+                    x=dy.place(rows.first, columns.first, g * Fg + f),
+                    out=self._transposed(block * area),
+                    q=Loop(rows.count, x=dy.row, out=columns.count * T * T),
+                    p=Loop(columns.count, x=dy.step, out=T * T),
+                )
             init = lines.ADD_UNLESS_FIRST if is_pixel else lines.ADD
             yield from self._chunk_of_dw(step, g, rows, columns, init)
 
@@ -138,12 +168,23 @@ class Wide(Products):
             for run in _runs_of_taps(K, is_one_run):
                 j = common(run, columns)
                 if i.count * j.count * run.taps:
-                    yield from for_weights(Product(
-                        lines.ROWS_APART, 0, Place(GRADS, conv.tap(g, 0, u, run.tap)),
-                        x=self._transposed((i.first - rows.first) * row + (j.first - columns.first) * T * T),
-                        w=x.place(i.first * K.SH - K.PT + u * K.DH, j.first * K.SW - K.PL + run.tap * K.DW, g * Cg), init=init,
-                        middle=Sum(i.count, row, K.SH * x.row), inner=Sum(j.count, T * T, K.SW * x.step), run=T,
-                    ), run.taps * Cg, conv, area, T)  # fmt: skip
+                    yield from for_weights(
+                        Product(
+                            order=lines.ROWS_APART,
+                            scalars=0,
+                            out=Place(GRADS, conv.tap(g, 0, u, run.tap)),
+                            x=self._transposed((i.first - rows.first) * row + (j.first - columns.first) * T * T),
+                            w=x.place(i.first * K.SH - K.PT + u * K.DH, j.first * K.SW - K.PL + run.tap * K.DW, g * Cg),
+                            init=init,
+                            middle=Sum(i.count, x=row, w=K.SH * x.row),
+                            inner=Sum(j.count, x=T * T, w=K.SW * x.step),
+                            run=T,
+                        ),
+                        run.taps * Cg,
+                        conv,
+                        area,
+                        T,
+                    )
 
     def _transposed(self, offset):
         return Place(WORK, self.scratch["scratch"] + offset)
@@ -165,9 +206,15 @@ class Wide(Products):
                     for tap, taps in even_parts(run.taps * Cg, TAPS):
                         out = sums + (f * size + (u * K.KW + run.tap) * Cg + tap) * T
                         yield LaneProduct(
-                            filters, taps, seen + tap * T, dy.pixel(i.first, run.first, f), out, size * T,
-                            Loop(i.count, K.SH * x.row, dy.row), Loop(run.count, K.SW * x.step, dy.step),
-                        )  # fmt: skip
+                            scalars=filters,
+                            taps=taps,
+                            x=seen + tap * T,
+                            w=dy.pixel(i.first, run.first, f),
+                            out=out,
+                            apart=size * T,
+                            q=Loop(i.count, x=K.SH * x.row, w=dy.row),
+                            p=Loop(run.count, x=K.SW * x.step, w=dy.step),
+                        )
         for g in range(conv.groups):
             yield from self._sum_lanes(Fg, sums + g * Fg * size * T, conv.tap(g), size)
 
@@ -182,16 +229,21 @@ class Wide(Products):
         for i in banded(source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH), dy.row, BAND):
             for g, c, blocks, channels in _blocks_of_channels(conv, is_pixel):
                 for j in columns:
-                    q, p = Loop(i.count, dy.row, 0, i.step * dx.row), Loop(j.count, dy.step, 0, j.step * dx.step)
+                    q, p = Loop(i.count, x=dy.row, out=i.step * dx.row), Loop(j.count, x=dy.step, out=j.step * dx.step)
                     if is_pixel:
-                        p = Loop(blocks, 0, T * T, T * T)
+                        p = Loop(blocks, w=T * T, out=T * T)
                     line = Product(
-                        lines.ROWS_APART, channels, dx.place(i.first, j.first, g * Cg + c), dy.place(i.output, j.output, g * Fg),
-                        Place(PARAMS, conv.tap(g, 0, i.tap, j.tap, c)), q=q._replace(mask=q.out), p=p._replace(mask=p.out),
+                        order=lines.ROWS_APART,
+                        scalars=channels,
+                        out=dx.place(i.first, j.first, g * Cg + c),
+                        x=dy.place(i.output, j.output, g * Fg),
+                        w=Place(PARAMS, conv.tap(g, 0, i.tap, j.tap, c)),
+                        q=q._replace(mask=q.out),
+                        p=p._replace(mask=p.out),
                         mask=step.x.pixel(i.first, j.first, g * Cg + c) if step.is_masked else 0,
-                        outer=Sum(i.taps, -i.output_step * dy.row, i.tap_step * K.KW * Cg * T),
-                        middle=Sum(j.taps, -j.output_step * dy.step, j.tap_step * Cg * T),
-                    )  # fmt: skip
+                        outer=Sum(i.taps, x=-i.output_step * dy.row, w=i.tap_step * K.KW * Cg * T),
+                        middle=Sum(j.taps, x=-j.output_step * dy.step, w=j.tap_step * Cg * T),
+                    )
                     yield from self._over_filters(line, conv, lines.MASK if step.is_masked else lines.PLAIN)
 
     def _over_filters(self, line, conv, final):
@@ -199,7 +251,7 @@ class Wide(Products):
         T = self.T
         full, rest = divmod(conv.in_group[1], T)
         if full:
-            inner = Sum(full, T * T, conv.block)
+            inner = Sum(full, x=T * T, w=conv.block)
             yield from over_positions(line._replace(inner=inner, run=T, final=lines.PLAIN if rest else final), T)
         if rest:
             more = line.moved(x=full * T * T, w=full * conv.block)
@@ -216,7 +268,7 @@ def _taps_of_a_row(conv, x, taps):
     Cg = conv.in_group[0]
     if conv.window.DW == 1 and conv.groups == 1:
         return {"inner": Sum(), "run": taps * Cg}
-    return {"inner": Sum(taps, conv.window.DW * x.step, Cg * conv.T), "run": Cg}
+    return {"inner": Sum(taps, x=conv.window.DW * x.step, w=Cg * conv.T), "run": Cg}
 
 
 def _runs_of_taps(K, is_one_run):
@@ -227,7 +279,7 @@ def _runs_of_taps(K, is_one_run):
 
 
 def _blocks_of_channels(conv, is_pixel):
-    """(group, first channel, blocks, channels in each); a linear layer's blocks are one line: its only pixel leaves a loop free."""
+    """(group, first channel, blocks, channels in each); a linear layer's are one line: its only pixel leaves a loop free."""
     for g in range(conv.groups):
         for c, n, channels in full_and_rest(conv.in_group[0], conv.T):
             yield from [(g, c, n, channels)] if is_pixel else [(g, c + k * conv.T, 1, channels) for k in range(n)]

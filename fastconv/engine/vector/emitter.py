@@ -27,7 +27,7 @@ class Emitter:
         return type(columns)(*parts)
 
     def late(self, base, column):
-        """A field that is read where it is used. LLVM makes a copy of all loops for every condition it knows to stay the same."""
+        """A field read where it is used. LLVM makes a copy of all loops for every condition that it knows to stay the same."""
         return self.b.load_atomic(self.b.gep(base, [I64(column)]), "monotonic", 8)
 
     def pointer(self, memory, tile, place):
@@ -100,7 +100,7 @@ class Emitter:
 
 
 def function(module, name, n_pointers, n_lines):
-    """A function of so many pointers to floats, then to integers, that LLVM must not copy into its caller; -> it and its emitter"""
+    """A function of pointers to floats, then to integers, that LLVM must not copy into its caller; -> it and its emitter"""
     kinds = [F32.as_pointer()] * n_pointers + [I64.as_pointer()] * n_lines
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     made.linkage = "internal"

@@ -86,7 +86,8 @@ def exchange_mode(typing, mode):
         )
         builder.call(store, [builder.bitcast(place, pointer)])
         before = builder.load(place)
-        # Flush to zero (bit 15) and read as zero (bit 6): a batch learnt by heart has gradients below 1e-38, each a trap of 150 cycles.
+        # Flush to zero (bit 15) and read as zero (bit 6): a batch learnt by heart has gradients below 1e-38, each a trap
+        # of 150 cycles.
         fast = builder.or_(before, ir.IntType(32)(0x8040))
         builder.store(builder.select(builder.icmp_signed("<", args[0], args[0].type(0)), fast, args[0]), place)
         builder.call(load, [builder.bitcast(place, pointer)])

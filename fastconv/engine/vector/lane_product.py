@@ -7,8 +7,8 @@ three. Here the accumulators are 8 filters x 3 taps, each a vector of T samples,
     zmm24 .. zmm26   the rows of x under 3 taps
     (memory)         8 rows of dy
 
-so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower. The sums stay in the workspace, [filter][tap][lane],
-until `transpose.sum_lanes` adds each one's lanes as a tree.
+so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower. The sums stay in the workspace,
+[filter][tap][lane], until `transpose.sum_lanes` adds each one's lanes as a tree.
 """
 
 from ..program import lines

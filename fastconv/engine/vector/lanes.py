@@ -28,7 +28,7 @@ IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 USE_TWIN = bool(numba.config.DISABLE_JIT) or not IS_X86 or os.environ.get("FASTCONV_TWIN") == "1"
 """Whether plain Numba loops stand in for the vector code: without the JIT, and where only x86 was tested."""
 HAS_FMA = "fma" in FEATURES or "avx512f" in FEATURES
-# The tile's width is the vector's. As many accumulators as lanes (one vector each) leave room in AVX-512's 32 and AVX2's 16 registers.
+# The tile's width is the vector's. As many accumulators as lanes leave room in AVX-512's 32 and AVX2's 16 registers.
 T = 8 if USE_TWIN else 16 if "avx512f" in FEATURES else 8 if "avx2" in FEATURES or "avx" in FEATURES else 4
 """Lanes: samples side by side in a tile."""
 

@@ -1,7 +1,8 @@
 """Max pooling as vector code: 5 to 13 times faster than plain loops, which LLVM leaves half scalar.
 
-A line is a rectangle of windows that have the same taps in the image, for the rows of all channels. The winner's number is kept as a
-float beside y: the argmax. Backward reads the same line with x the gradient to the pool's input (written) and out that to its output.
+A line is a rectangle of windows that have the same taps in the image, for the rows of all channels. The winner's number is
+kept as a float beside y: the argmax. Backward reads the same line with x the gradient to the pool's input (written) and out
+that to its output.
 """
 
 import numpy as np
@@ -17,15 +18,13 @@ _LOWEST = ir.Constant(VECTOR, [float("-inf")] * T)
 
 
 class _Windows:
-    """What forward and backward share: the loops over windows, and over their taps, `unrolled` for 2 x 2 of them, the most common by far."""
+    """What forward and backward share: the loops over windows and taps, `unrolled` for 2 x 2, by far the most common."""
 
     def __init__(self, builder, memory, line, tile, unrolled):
         self.e, self.b, self.unrolled = Emitter(builder), builder, unrolled
         self.f, start = self.e.fields(line, self.columns), self.e.field(tile, TILE.work)
         places = self.f.x, self.f.out, self.f.argmax
-        self.x, self.out, self.argmax = (
-            self.e.variable(builder.gep(memory, [builder.add(start, at)])) for at in places
-        )  # fmt: skip
+        self.x, self.out, self.argmax = (self.e.variable(builder.gep(memory, [builder.add(start, at)])) for at in places)
         self.value, self.winner = builder.alloca(VECTOR), builder.alloca(VECTOR)
 
     columns = _c
@@ -113,8 +112,14 @@ def _vector_pool_back(builder, memory, line, tile):
     unrolled, is_exclusive = e.field(line, _back.pool.is_two_by_two), e.field(line, _back.is_exclusive)
     variants = {0: (_Backward, False), 1: (_Backward, True), 3: (_ExclusiveBackward, True)}  # exclusive windows are 2 x 2
     number = builder.add(unrolled, builder.mul(I64(2), is_exclusive))
-    switch(builder, number, {k: lambda kind=kind, is_2x2=is_2x2: kind(builder, memory, line, tile, is_2x2).emit()
-                             for k, (kind, is_2x2) in variants.items()})  # fmt: skip
+    switch(
+        builder,
+        number,
+        {
+            k: lambda kind=kind, is_2x2=is_2x2: kind(builder, memory, line, tile, is_2x2).emit()
+            for k, (kind, is_2x2) in variants.items()
+        },
+    )
 
 
 def max_pool_vector(mem, line, tile):

@@ -13,13 +13,14 @@ What is in which register (AVX-512, T = 16 lanes), for a pair of positions:
     zmm16, zmm17      the two rows of x, T samples of one (y, x, channel) each
     zmm18 .. zmm25    8 weights, each broadcast over the lanes
 
-A term costs 16 multiply-adds and 10 loads, and no shuffle: two loads and two multiply-adds a cycle keep each other busy. 16 accumulators
-hide the latency of 4 cycles. Where there is one position only, 16 weights meet one row, broadcast by the multiply-adds themselves: 17
-loads, 5 to 15 % slower. There is a function for every number of scalars, so that 7 classes or 12 filters cost what they are.
+A term costs 16 multiply-adds and 10 loads, and no shuffle: two loads and two multiply-adds a cycle keep each other busy. 16
+accumulators hide the latency of 4 cycles. Where there is one position only, 16 weights meet one row, broadcast by the
+multiply-adds themselves: 17 loads, 5 to 15 % slower. There is a function for every number of scalars, so that 7 classes or 12
+filters cost what they are.
 
-Weights are packed [block of T filters][u][v][c][filter]. Forward reads the filters of one term side by side (ADJACENT); dx reads the
-same block across (ROWS_APART), so nothing is packed twice; dw reads x itself so. STRIDED exchanges the sides for a single sample: the row holds
-T filters' weights, the scalars are the numbers of some pixels.
+Weights are packed [block of T filters][u][v][c][filter]. Forward reads the filters of one term side by side (ADJACENT); dx
+reads the same block across (ROWS_APART), so nothing is packed twice; dw reads x itself so. STRIDED exchanges the sides for a
+single sample: the row holds T filters' weights, the scalars are the numbers of some pixels.
 
 `product_vector` and `product_twin` have one signature and test each other.
 """
@@ -69,15 +70,18 @@ class _Sums:
 
     def _places(self, rows_apart):
         """(m, i) -> offset of a sum's row"""
-        return {(m, i): self.b.add(row, self.apart[m]) for i, row in enumerate(self.e.multiples(rows_apart, len(self.rows)))
-                for m in range(len(self.scalars))}  # fmt: skip
+        return {
+            (m, i): self.b.add(row, self.apart[m])
+            for i, row in enumerate(self.e.multiples(rows_apart, len(self.rows)))
+            for m in range(len(self.scalars))
+        }
 
     def _along(self, name, body):
         strides = getattr(self.f, name)
         self.e.loop(self.e.late(self.line, getattr(_c, name).n), [(self.x, strides.x), (self.w, strides.w)], body)
 
     def _run(self):
-        """Terms side by side, four at a time: 10 % faster, for a loop of 48 rounds ends in a branch that the core mispredicts."""
+        """Terms side by side, four at a time: 10 % faster, as a loop of 48 rounds ends in a mispredicted branch."""
         n, along = self.e.late(self.line, _c.run), T if self.order == lines.ADJACENT else 1
         for count, step in ((self.b.udiv(n, I64(4)), 4), (self.b.urem(n, I64(4)), 1)):
             steps = [(self.x, I64(T * step)), (self.w, I64(along * step))]

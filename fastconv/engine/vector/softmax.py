@@ -1,4 +1,4 @@
-"""The softmax of a tile as vector code: log and exp are calls for every number otherwise, and took half of a small network's time."""
+"""The softmax of a tile as vector code: else exp is a call for every number, and took half of a small network's time."""
 
 from math import exp
 

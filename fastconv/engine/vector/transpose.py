@@ -1,8 +1,8 @@
 """Transposes of T x T floats as vector code: samples into lanes, and lanes into rows of filters.
 
-A block of T rows is transposed in log2(T) rounds: round s exchanges the s x s blocks off the diagonal between rows s apart, one
-shuffle a row. 64 shuffles for 16 x 16 take 17 ns; copying number by number took 87. Sums over lanes are transposes whose rows are added
-up, so that T sums come side by side.
+A block of T rows is transposed in log2(T) rounds: round s exchanges the s x s blocks off the diagonal between rows s apart,
+one shuffle a row. 64 shuffles for 16 x 16 take 17 ns; copying number by number took 87. Sums over lanes are transposes whose
+rows are added up, so that T sums come side by side.
 """
 
 import numpy as np
