@@ -32,7 +32,7 @@ class Tile:
         """-> how often each float was begun"""
         self.begun[:] = 0
         for row in rows:
-            line = line_of(row.tolist())
+            line = line_of(row)
             _MEANINGS[type(line)](self, line)
         return self.begun
 

@@ -130,7 +130,7 @@ def test_every_line_is_one_that_vector_code_has(T):
     """Of any other size it does nothing, in silence."""
     sizes, seen = {*product_sizes(T)}, set()
     for _, plan in draw_plans(random.Random(200 + T), 2 * NETWORKS, T):
-        for line in map(lines.line_of, np.concatenate([plan.forward, plan.backward]).tolist()):
+        for line in map(lines.line_of, np.concatenate([plan.forward, plan.backward])):
             seen.add(type(line))
             if isinstance(line, lines.Product):
                 assert (line.order, line.scalars, line.rows.n) in sizes
@@ -148,6 +148,6 @@ def test_every_line_is_one_that_vector_code_has(T):
 @pytest.mark.parametrize("p", [0, 0.1, 0.3, 0.5, 0.999])
 def test_dropout_keeps_what_is_drawn_at_or_above_p(p):
     plan = Plan(Sequential([Dropout(p)], (2, 3, 4)), 8)
-    line = lines.line_of(plan.forward[0].tolist())
+    line = lines.line_of(plan.forward[0])
     assert line.mantissa * 2.0**line.exponent == np.float32(1 / (1 - p))
     assert line.threshold / 2**24 >= p > (line.threshold - 1) / 2**24  # of 24 random bits

@@ -48,7 +48,7 @@ def assert_same(row, mem, tile):
     for form in (KERNELS[kind], TWINS[kind]):
         found.append(mem.copy())
         form(found[-1], row, tile.copy())
-    assert_array_equal(*found, err_msg=str(lines.line_of(row.tolist())))
+    assert_array_equal(*found, err_msg=str(lines.line_of(row)))
     return not np.array_equal(found[0], mem)
 
 
