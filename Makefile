@@ -21,7 +21,7 @@ test-more: .venv/test lint
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
-	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_bounds.py tests/test_engine_memory.py
+	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_bounds.py tests/test_engine_plans.py tests/test_engine_memory.py
 	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_CLEAN=1 $(BIN)/python -m pytest -q tests/test_readme.py -k nothing_was_installed

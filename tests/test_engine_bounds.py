@@ -15,7 +15,7 @@ from fastconv.engine.program.bounds import require_inside, touched
 from fastconv.engine.program.lines import KIND, KINDS, PARAMS, WORK
 
 HERE = Path(__file__).parent
-PLANNED = int(os.environ.get("FASTCONV_PLANNED", "230"))
+PLANNED = int(os.environ.get("FASTCONV_PLANNED", "250"))
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])

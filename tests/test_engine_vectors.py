@@ -80,11 +80,26 @@ def draw_product(rng, order, scalars, rows):
     apart = rng.choice([T, T + 3, 2 * T]) if order == lines.STRIDED else T
     x, w, out = rng.choice(READ), rng.choice(READ), rng.choice(WRITTEN)
     beside = rng.choice([-1, 1]) * (scalars * apart + rng.choice([0, 3, T]))  # no two results of a position in one place
-    init, final, side = rng.randrange(4), rng.randrange(3), Loop(rows, stride(rng), 0, beside, stride(rng))
     line = lines.Product(
-        order, scalars, out, x, w, init, final, MIDDLE, MIDDLE, side,
-        loop(rng), loop(rng), loop(rng, Sum), loop(rng, Sum), loop(rng, Sum), rng.randrange(11), stride(rng), apart,
-    )  # fmt: skip
+        order=order,
+        scalars=scalars,
+        out=out,
+        x=x,
+        w=w,
+        init=rng.choice([lines.ZERO, lines.BIAS, lines.ADD, lines.ADD_UNLESS_FIRST]),
+        final=rng.choice([lines.PLAIN, lines.RELU, lines.MASK]),
+        bias=MIDDLE,
+        mask=MIDDLE,
+        rows=Loop(rows, x=stride(rng), out=beside, mask=stride(rng)),
+        q=loop(rng),
+        p=loop(rng),
+        outer=loop(rng, Sum),
+        middle=loop(rng, Sum),
+        inner=loop(rng, Sum),
+        run=rng.randrange(11),
+        stride=stride(rng),
+        apart=apart,
+    )
     if out.segment == WORK and rng.random() < 0.5:  # the mask in the place of the results, as in plans
         over = {name: getattr(line, name)._replace(mask=getattr(line, name).out) for name in ("rows", "q", "p")}
         line = line._replace(mask=out.at, **over)
@@ -100,7 +115,9 @@ def test_products(order):
 
 def draw_lane_product(rng, scalars, taps):
     apart = rng.choice([-1, 1]) * (taps * T + rng.choice([0, 3, T]))
-    return lines.LaneProduct(scalars, taps, MIDDLE, MIDDLE + 5, ZONE + MIDDLE, apart, loop(rng), loop(rng))
+    return lines.LaneProduct(
+        scalars=scalars, taps=taps, x=MIDDLE, w=MIDDLE + 5, out=ZONE + MIDDLE, apart=apart, q=loop(rng), p=loop(rng)
+    )
 
 
 def test_lane_products():
@@ -110,7 +127,8 @@ def test_lane_products():
 
 
 def draw_lanes(rng, kind):
-    return kind(rng.randrange(T + 1), stride(rng), rng.choice(READ), rng.choice(WRITTEN), loop(rng), loop(rng))
+    x, out = rng.choice(READ), rng.choice(WRITTEN)
+    return kind(rows=rng.randrange(T + 1), apart=stride(rng), x=x, out=out, q=loop(rng), p=loop(rng))
 
 
 @pytest.mark.parametrize("kind", [lines.Transpose, lines.SumLanes])
@@ -120,9 +138,19 @@ def test_transposes_and_sums_of_lanes(kind):
 
 
 def draw_dot_lanes(rng):
-    x, out, final = rng.choice(READ), rng.choice(WRITTEN), rng.choice([lines.PLAIN, lines.MASK])
-    q, p = loop(rng), loop(rng)
-    return lines.DotLanes(rng.randrange(T + 1), stride(rng), count(rng), stride(rng), x, MIDDLE, out, final, MIDDLE, q, p)
+    return lines.DotLanes(
+        rows=rng.randrange(T + 1),
+        apart=stride(rng),
+        blocks=count(rng),
+        block=stride(rng),
+        x=rng.choice(READ),
+        w=MIDDLE,
+        out=rng.choice(WRITTEN),
+        final=rng.choice([lines.PLAIN, lines.MASK]),
+        mask=MIDDLE,
+        q=loop(rng),
+        p=loop(rng),
+    )
 
 
 def test_dot_lanes():
@@ -133,35 +161,40 @@ def test_dot_lanes():
     assert_all_same([line._replace(rows=T) for line in drawn], 0, [np.nan])
 
 
-def draw_pool(rng, x, out, argmax, is_two_by_two, is_exclusive=False):
+def draw_pool(rng, is_two_by_two, is_exclusive=0, **places):
     rows, down, across = rng.randint(1, 3), loop(rng, Sum), loop(rng, Sum)
     if is_two_by_two:
         down, across = down._replace(n=2), across._replace(n=2)
     if is_exclusive:  # no two taps on one pixel
-        across, down = across._replace(x=rng.choice([-1, 1]) * rows * T), down._replace(x=rng.choice([-1, 1]) * 2 * rows * T)
-    first, taps_a_row = rng.randint(-3, 1), rng.randint(1, 3)
-    return lines.MaxPool(x, out, argmax, rows, first, taps_a_row, is_two_by_two, loop(rng), loop(rng), down, across)
+        across, down = (taps._replace(x=rng.choice([-n, n]) * rows * T) for taps, n in ((across, 1), (down, 2)))
+    return lines.MaxPool(
+        **places,
+        rows=rows,
+        first_tap=rng.randint(-3, 1),
+        taps_a_row=rng.randint(1, 3),
+        is_two_by_two=is_two_by_two,
+        q=loop(rng),
+        p=loop(rng),
+        down=down,
+        across=across,
+    )
+
+
+LEFT, RIGHT = MIDDLE // 2, MIDDLE + MIDDLE // 2
+"""Two places in a zone, for what both are read or both written: no line gets from one to the other."""
 
 
 def test_max_pools():
-    rng, apart = random.Random(0), MIDDLE // 2
-    drawn = [
-        draw_pool(rng, MIDDLE, ZONE + MIDDLE - apart, ZONE + MIDDLE + apart, is_2x2) for is_2x2 in (0, 1) for _ in range(200)
-    ]
+    rng, places = random.Random(0), {"x": MIDDLE, "out": ZONE + LEFT, "argmax": ZONE + RIGHT}
+    drawn = [draw_pool(rng, is_two_by_two, **places) for is_two_by_two in (0, 1) for _ in range(200)]
     assert_all_same(drawn, 0, [np.nan, -np.inf])
 
 
-VARIANTS = [(0, 0), (1, 0), (1, 1)]
-"""(is_two_by_two, is_exclusive) of gradients that max_pool_back has code for."""
-
-
-def test_max_pools_gradients():
-    rng, apart = random.Random(0), MIDDLE // 2
-    drawn = [
-        lines.MaxPoolBack(draw_pool(rng, ZONE + MIDDLE, MIDDLE - apart, MIDDLE + apart, *variant), variant[1])
-        for variant in VARIANTS for _ in range(200)
-    ]  # fmt: skip
-    assert_all_same(drawn, 0)
+@pytest.mark.parametrize("is_two_by_two, is_exclusive", [(0, 0), (1, 0), (1, 1)])
+def test_gradients_of_max_pools(is_two_by_two, is_exclusive):
+    rng, places = random.Random(0), {"x": ZONE + MIDDLE, "out": LEFT, "argmax": RIGHT}
+    pools = [draw_pool(rng, is_two_by_two, is_exclusive, **places) for _ in range(200)]
+    assert_all_same([lines.MaxPoolBack(pool, is_exclusive) for pool in pools], 0)
 
 
 def test_lines_of_plans():
