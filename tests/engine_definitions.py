@@ -80,10 +80,16 @@ def max_pool_back(layer, number, dy, x, y):
     return dx, []
 
 
+def of_a_window(layer, x):
+    """What each pixel counts for in a mean."""
+    K = layer.window(x.shape[1:])
+    return UNIT // (K.KH * K.KW)
+
+
 def avg_pool(layer, number, x):
     y = outputs(layer, x)
     for out, taps in windows(layer, x.shape[1:]):
-        y[out] = sum(x[pixel] for _, pixel in taps) * (UNIT // np.prod(layer.kernel_size))
+        y[out] = sum(x[pixel] for _, pixel in taps) * of_a_window(layer, x)
     return y
 
 
@@ -91,7 +97,7 @@ def avg_pool_back(layer, number, dy, x, y):
     dx = np.zeros(x.shape)
     for out, taps in windows(layer, x.shape[1:]):
         for _, pixel in taps:
-            dx[pixel] += dy[out] * (UNIT // np.prod(layer.kernel_size))
+            dx[pixel] += dy[out] * of_a_window(layer, x)
     return dx, []
 
 

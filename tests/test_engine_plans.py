@@ -14,7 +14,7 @@ from engine_definitions import Definition
 from engine_interpreter import Tile
 from numpy.testing import assert_array_equal
 
-from fastconv import Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from fastconv.engine.program import lines, wide
 from fastconv.engine.program.lines import GRADS, KINDS, OWNER, PARAMS, WORK
 from fastconv.engine.program.plan import Plan
@@ -114,6 +114,12 @@ RARE = {
     "windows of 2 x 2 that leave none out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 4, 6)),
     "windows of 2 x 2 that leave a row out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 5, 6)),
     "windows of 2 x 2 that leave a column out": ([Conv2d(2, 1), MaxPool2d(2), Flatten(), Linear(3)], (1, 4, 7)),
+    "a maximum and a dropout between a ReLU and a product": (
+        [Conv2d(3, 1), ReLU(), MaxPool2d(2), Dropout(0.3), Flatten(), Linear(3)],
+        (1, 4, 6),
+    ),
+    "a mean between a ReLU and a product": ([Conv2d(3, 1), ReLU(), AvgPool2d(2), Flatten(), Linear(3)], (1, 4, 6)),
+    "nothing but a ReLU before the end": ([Conv2d(3, 2), Flatten(), Linear(4), ReLU()], (2, 3, 3)),
     "sees padding only": ([Conv2d(7, 1), Conv2d(20, 1, padding=1, stride=3), Flatten(), Linear(3)], (7, 1, 1)),
 }
 
@@ -143,6 +149,14 @@ def test_every_line_is_one_that_vector_code_has(T):
                 assert pool.is_two_by_two == (pool.down.n == pool.across.n == 2)
                 assert pool.is_two_by_two or not is_exclusive
     assert seen == {*KINDS}
+
+
+def test_weight_decay_spares_the_biases_and_nothing_else():
+    for net, plan in draw_plans(random.Random(0), NETWORKS, 8):
+        is_bias = [np.full(value.size, name.endswith("bias")) for name, value in net.params.items()]
+        spared = [np.zeros(0, int), *(np.arange(*interval) for interval in plan.layout.biases)]
+        expected = plan.layout.packed[np.concatenate([np.zeros(0, bool), *is_bias])]
+        assert_array_equal(np.sort(np.concatenate(spared)), np.sort(expected))
 
 
 @pytest.mark.parametrize("p", [0, 0.1, 0.3, 0.5, 0.999])
