@@ -10,7 +10,7 @@ train: .venv/train
 test: .venv/test
 	$(BIN)/python -m pytest -q -n auto --durations=10
 
-ENGINE_TESTS := tests/test_engine_training.py
+ENGINE_TESTS := tests/test_engine_training.py tests/test_engine_vectors.py
 # What would take hours as plain Python.
 TRAINS_LONG := tests/test_estimators.py tests/test_defaults.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
 
@@ -21,7 +21,7 @@ test-more: .venv/test lint lint-page
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
-	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_memory.py
+	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_bounds.py tests/test_engine_plans.py tests/test_engine_memory.py
 	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_CLEAN=1 $(BIN)/python -m pytest -q tests/test_readme.py -k nothing_was_installed

@@ -1,6 +1,21 @@
 """Networks drawn at random, with windows of every kind: wider than the image, in its padding, dilated past it, of one pixel."""
 
-from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
+from fastconv.engine.program.narrow import Narrow, is_narrow
+from fastconv.engine.program.plan import Plan
+from fastconv.engine.program.wide import Wide
+
+
+def plans_of(layers, shape, T):
+    """The plans of a network for T lanes, of every kind that there is for it; -> (network, plan) pairs"""
+    net = Sequential(layers, shape, random_state=0)
+    return [(net, Plan(net, T, products)) for products in (Wide, *[Narrow] * is_narrow(net))]
+
+
+def draw_plans(rng, n, T):
+    """The same of n networks."""
+    for _ in range(n):
+        yield from plans_of(*draw_network(rng), T)
 
 
 def draw_network(rng):
