@@ -9,5 +9,5 @@ IS_FULL = os.environ.get("FASTCONV_EXAMPLES") == "full"
 
 
 def examples(some, full):
-    """The one number or the other."""
+    """The one or the other: numbers, say."""
     return full if IS_FULL else some
