@@ -8,7 +8,7 @@ from hypothesis import settings
 
 SLOW = any(os.environ.get(name, "0") not in ("", "0") for name in ("NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK"))
 
-settings.register_profile("default", deadline=None, derandomize=True, max_examples=examples(60, 500), database=None)
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=examples(100, 500), database=None)
 settings.register_profile("slow", settings.get_profile("default"), max_examples=20)
 settings.load_profile("slow" if SLOW else "default")
 
