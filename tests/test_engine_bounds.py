@@ -12,7 +12,7 @@ from drawn_networks import draw_plans
 
 from fastconv.engine.program import lines
 from fastconv.engine.program.bounds import require_inside, touched
-from fastconv.engine.program.lines import KIND, KINDS, OWNER, PARAMS, WORK
+from fastconv.engine.program.lines import GRADS, KIND, KINDS, OWNER, PARAMS, WORK
 
 HERE = Path(__file__).parent
 PLANNED = int(os.environ.get("FASTCONV_PLANNED", "300"))
@@ -96,6 +96,22 @@ def is_foreign(region, owner, back):
     """Whether a layer has nothing to do with a region: the parameters and winners of others, forward all that later layers write."""
     is_others = region.owner not in (owner, -1)
     return is_others and (region.name in ("weight", "bias", "argmax") or not back and region.owner > owner)
+
+
+def test_the_check_sees_a_line_that_writes_over_parameters():
+    seen = set()
+    for _, plan in draw_plans(random.Random(5), 30, 8):
+        for row in plan.backward:
+            kind = kind_of(row)
+            if kind in (lines.Product, lines.SumLanes) and kind not in seen:
+                segment = lines.columns(kind).out.segment
+                if row[segment] == GRADS:
+                    row[segment] = PARAMS
+                    with pytest.raises(RuntimeError, match="leave its memory"):
+                        require_inside(plan)
+                    row[segment] = GRADS
+                    seen.add(kind)
+    assert seen == {lines.Product, lines.SumLanes}
 
 
 def test_the_check_sees_a_region_that_is_too_small_or_not_apart():
