@@ -32,7 +32,7 @@ TWINS = {
 TWINS = {kind: kernel(twin) for kind, twin in TWINS.items()}
 
 ZONE, MIDDLE = 512 * T, 256 * T
-"""Memory is four zones: PARAMS, one of WORK that lines read, one that they write, GRADS. From the middle no line gets to an edge."""
+"""Memory is four zones: PARAMS, one of WORK to read, one to write, GRADS. From the middle of one no line gets to its edge."""
 READ, WRITTEN = (Place(PARAMS, MIDDLE), Place(WORK, MIDDLE)), (Place(WORK, ZONE + MIDDLE), Place(GRADS, MIDDLE))
 
 
