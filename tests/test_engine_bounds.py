@@ -12,10 +12,10 @@ from drawn_networks import draw_plans
 
 from fastconv.engine.program import lines
 from fastconv.engine.program.bounds import require_inside, touched
-from fastconv.engine.program.lines import KIND, KINDS, PARAMS, WORK
+from fastconv.engine.program.lines import GRADS, KIND, KINDS, OWNER, PARAMS, WORK
 
 HERE = Path(__file__).parent
-PLANNED = int(os.environ.get("FASTCONV_PLANNED", "250"))
+PLANNED = int(os.environ.get("FASTCONV_PLANNED", "300"))
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])
@@ -24,26 +24,33 @@ def test_every_plan_stays_inside_what_it_reserved(T):
     assert len(plans) > PLANNED * 4 / 3  # a third of the networks have both kinds
 
 
-def test_the_check_sees_a_line_that_is_moved_out_of_its_region():
-    """Whatever operand of whatever line is moved by just so much that a float of it leaves its region, the check says so."""
-    rng, seen = random.Random(3), set()
-    for _, plan in draw_plans(random.Random(1), 80, 8):
-        table = rng.choice([table for table in (plan.forward, plan.backward) if len(table)] or [None])
-        if table is None:
-            continue
+class Operand:
+    """What line `line` of a program reads or writes from `low` on: the column where that is said, and the region it lies in."""
+
+    def __init__(self, plan, table, k):
         extents = touched(table, 8)
-        k = rng.choice(np.flatnonzero(extents.high > extents.low))  # a single float would move into another region as a whole
-        line, segment = extents.line[k], extents.segment[k]
-        regions = plan.layout.regions[WORK if segment == WORK else PARAMS]
-        region = next(region for region in regions if region.at <= extents.low[k] < region.at + region.size)
-        column = next(column for column in starts(kind_of(table[line])) if moves(table, line, k, column))
-        for shift in (region.at - 1 - extents.low[k], region.at + region.size - extents.high[k]):
-            table[line, column] += shift
-            with pytest.raises(RuntimeError, match="leave its memory"):
-                require_inside(plan)
-            table[line, column] -= shift
-        seen.add(kind_of(table[line]))
-    assert len(seen) > 8
+        self.plan, self.row, self.low, self.high = plan, table[extents.line[k]], extents.low[k], extents.high[k]
+        self.segment, self.writes = int(extents.segment[k]), bool(extents.writes[k])
+        self.regions = plan.layout.regions[WORK if self.segment == WORK else PARAMS]
+        self.region = next(region for region in self.regions if region.at <= self.low < region.at + region.size)
+        self.column = next(column for column in starts(kind_of(self.row)) if self._begins(table, k, column))
+
+    def _begins(self, table, k, column):
+        self.row[column] += 1
+        moved = touched(table, 8).low[k]
+        self.row[column] -= 1
+        return moved == self.low + 1
+
+    def assert_refused(self, shift):
+        """Elsewhere, the check says so."""
+        assert_refused(self.plan, self.row, self.column, self.row[self.column] + shift)
+
+
+def assert_refused(plan, row, column, value):
+    before, row[column] = row[column], value
+    with pytest.raises(RuntimeError, match="leave its memory"):
+        require_inside(plan)
+    row[column] = before
 
 
 def kind_of(row):
@@ -63,11 +70,48 @@ def _starts(part):
             yield column
 
 
-def moves(table, line, k, column):
-    """Whether operand number k of a program begins at this column of its line."""
-    before, table[line, column] = touched(table, 8).low[k], table[line, column] + 1
-    after, table[line, column] = touched(table, 8).low[k], table[line, column] - 1
-    return after == before + 1
+def test_the_check_sees_a_line_that_is_moved_out_of_its_region():
+    """Whatever operand of whatever line is moved by just so much that a float of it leaves its region."""
+    rng, seen = random.Random(3), set()
+    for _, plan in draw_plans(random.Random(1), 40, 8):
+        for table in [table for table in (plan.forward, plan.backward) if len(table)]:
+            extents = touched(table, 8)
+            # A single float would move into another region as a whole.
+            operand = Operand(plan, table, rng.choice(np.flatnonzero(extents.high > extents.low)))
+            operand.assert_refused(operand.region.at - 1 - operand.low)
+            operand.assert_refused(operand.region.at + operand.region.size - operand.high)
+            seen.add(kind_of(operand.row))
+    assert len(seen) > 8
+
+
+def test_the_check_sees_a_line_that_is_moved_into_another_layers_region():
+    rng, seen = random.Random(4), set()
+    for _, plan in draw_plans(random.Random(3), 60, 8):
+        for back, table in ((False, plan.forward), (True, plan.backward)):
+            n = len(touched(table, 8).low)
+            for operand in (Operand(plan, table, k) for k in rng.sample(range(n), min(3, n))):
+                foreign = [region for region in operand.regions if is_foreign(region, operand.row[OWNER], back)]
+                for region in [region for region in foreign if region.size >= operand.region.size][:2]:
+                    operand.assert_refused(region.at - operand.region.at)
+                    seen.add((back, operand.writes, operand.segment))
+    assert len(seen) > 5
+
+
+def is_foreign(region, owner, back):
+    """Whether a layer has nothing to do with a region: others' parameters and winners; forward all that later layers write."""
+    is_others = region.owner not in (owner, -1)
+    return is_others and (region.name in ("weight", "bias", "argmax") or not back and region.owner > owner)
+
+
+@pytest.mark.parametrize("kind", [lines.Product, lines.SumLanes])
+def test_the_check_sees_a_line_that_writes_over_parameters(kind):
+    segment, seen = lines.columns(kind).out.segment, 0
+    for _, plan in draw_plans(random.Random(5), 15, 8):
+        rows = [row for row in plan.backward if kind_of(row) is kind and row[segment] == GRADS]
+        for row in rows[:1]:
+            assert_refused(plan, row, segment, PARAMS)
+            seen += 1
+    assert seen
 
 
 def test_the_check_sees_a_region_that_is_too_small_or_not_apart():
@@ -124,7 +168,7 @@ for _, plan in draw_plans(random.Random(5), int(sys.argv[1]), T):
         extents = touched(table, T)
         for k, row in enumerate(table):
             line, kind = lines.line_of(row), lines.KINDS[row[lines.KIND]]
-            if kind in checked and k % 5:
+            if kind in checked and k % 23:
                 continue
             memory.read, memory.written = set(), set()
             tile = np.zeros(len(TILE), np.int64)

@@ -20,7 +20,7 @@ from fastconv.engine.program.lines import GRADS, KINDS, OWNER, PARAMS, WORK
 from fastconv.engine.program.plan import Plan
 from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
 
-NETWORKS = int(os.environ.get("FASTCONV_PLANNED", "250")) // 5  # to run one takes five times as long as to plan it
+NETWORKS = int(os.environ.get("FASTCONV_PLANNED", "300")) // 6  # to run one takes far longer than to plan it
 
 
 class Machine:

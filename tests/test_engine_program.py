@@ -1,4 +1,4 @@
-"""What programs are made of, against plain lists: where windows fall, what lies where, how products are cut."""
+"""What programs are made of, against plain lists: where windows fall, what lies where, how products are cut for registers."""
 
 import random
 from collections import Counter

@@ -32,7 +32,7 @@ TWINS = {
 TWINS = {kind: kernel(twin) for kind, twin in TWINS.items()}
 
 ZONE, MIDDLE = 512 * T, 256 * T
-"""Zones of memory: PARAMS, one of WORK that lines read, one that they write, GRADS; no line gets from a middle to an edge."""
+"""Memory is four zones: PARAMS, one of WORK to read, one to write, GRADS. From the middle of one no line gets to its edge."""
 READ, WRITTEN = (Place(PARAMS, MIDDLE), Place(WORK, MIDDLE)), (Place(WORK, ZONE + MIDDLE), Place(GRADS, MIDDLE))
 
 
@@ -227,7 +227,7 @@ def test_samples_are_gathered_into_lanes(form, lanes):
 def test_softmax(form):
     rng = np.random.default_rng(0)
     for K in (1, 2, 3, 10, 37):
-        for scale in (0.01, 1, 10, 60):
+        for scale in [0.01, 0.3, 1, 10, 60] * 10:
             y = (scale * rng.normal(size=(K, T))).astype(np.float32)
             mem, largest, sums = np.concatenate([y.ravel(), np.zeros(K * T + 5, np.float32)]), *np.zeros((2, T), np.float32)
             form(mem, 0, K * T, K, largest, sums)
@@ -235,9 +235,9 @@ def test_softmax(form):
                 (y - y.max(0)).astype(float)
             )  # the difference is rounded to float32, then all is double
             assert_array_equal(largest, y.max(0))
-            ulp = 2.0**-23
-            assert_allclose(sums, powers.sum(0), rtol=(2 + K / 2) * ulp)
-            assert_allclose(mem[K * T : 2 * K * T].reshape(K, T), powers / powers.sum(0), rtol=(4 + K / 2) * ulp, atol=2e-38)
+            few_ulp = (1.5 + K / 10) * 2.0**-23
+            assert_allclose(sums, powers.sum(0), rtol=few_ulp)
+            assert_allclose(mem[K * T : 2 * K * T].reshape(K, T), powers / powers.sum(0), rtol=few_ulp, atol=2e-38)
             assert not mem[2 * K * T :].any()
 
 
