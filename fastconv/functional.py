@@ -51,19 +51,6 @@ __all__ = [
     "BinaryCrossEntropyCache", "binary_cross_entropy_with_logits_forward", "binary_cross_entropy_with_logits_backward",
 ]  # fmt: skip
 
-PATCH_BYTES = 64 * 2**20
-"""Patches up to this size are built once and kept for the backward pass; larger ones come in chunks of the batch, twice."""
-
-
-def _gradient(dy, shape, dtype):
-    """`dy` checked against what the forward pass returned."""
-    dy = as_float(dy, "dy", dtype)
-    if dy.dtype != dtype:
-        raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
-    require_shape(dy, shape, "dy", "as the forward pass's output")
-    return dy
-
-
 # --- patches ---
 
 
@@ -200,6 +187,9 @@ def linear_backward(dy, cache):
 
 
 # --- convolution: its columns are patches, one for each position of the window in each sample ---
+
+PATCH_BYTES = 64 * 2**20
+"""Patches up to this size are built once and kept for the backward pass; larger ones come in chunks of the batch, twice."""
 
 
 class Conv2dCache(NamedTuple):
@@ -562,3 +552,15 @@ def flatten_backward(dy, cache):
     """
     N, C, H, W = cache.x_shape
     return _gradient(dy, (N, C * H * W), cache.dtype).reshape(cache.x_shape)
+
+
+# --- what all backward passes ask first ---
+
+
+def _gradient(dy, shape, dtype):
+    """`dy` checked against what the forward pass returned."""
+    dy = as_float(dy, "dy", dtype)
+    if dy.dtype != dtype:
+        raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
+    require_shape(dy, shape, "dy", "as the forward pass's output")
+    return dy
