@@ -9,9 +9,7 @@ from string import Template
 
 from .. import __version__
 from ..files.writing import write_whole
-from ..layers import Dropout
 from .bundling import bundle
-from .equations import dropout_scale
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
@@ -33,7 +31,7 @@ def write_page(trace, path):
         "loss": trace.loss,
         "editable": cells <= EDITABLE,
         "constants": trace.constants,
-        "layers": [_layer(layer, shape) for layer, shape in zip(trace.layers, trace.shapes)],
+        "layers": [_layer(operation) for operation in trace.operations[: len(trace.layers)]],
         "arrays": [_array(trace, name) for name in shown],
     }
     network = " → ".join(type(layer).__name__ for layer in trace.layers)
@@ -62,13 +60,11 @@ def _scripts(folder, path=""):
             yield path + item.name, _read(path + item.name)
 
 
-def _layer(layer, shape):
-    described = {"type": type(layer).__name__}
+def _layer(operation):
+    layer, described = operation.layer, {"type": type(operation.layer).__name__}
     if hasattr(layer, "window"):
-        described["window"] = {name: int(value) for name, value in layer.window(shape)._asdict().items()}
-    if isinstance(layer, Dropout):
-        described["scale"] = dropout_scale(layer)
-    return described | {name: getattr(layer, name) for name in ("groups", "p") if hasattr(layer, name)}
+        described["window"] = {name: int(value) for name, value in layer.window(operation.shape)._asdict().items()}
+    return described | operation.settings()
 
 
 def _array(trace, name):

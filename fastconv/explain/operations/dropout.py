@@ -13,6 +13,9 @@ class Dropout(Elementwise, layer=layers.Dropout):
     def remembered(x, cache):
         return {} if cache is None else {"kept": cache.kept}
 
+    def settings(self):
+        return {"scale": dropout_scale(self.layer), "p": self.layer.p}
+
     def constants(self):
         cache = self.trace.caches[self.index]
         return {} if cache is None else {dropout_scale(self.layer): float(cache.scale)}

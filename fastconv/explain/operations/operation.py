@@ -49,6 +49,10 @@ class Operation:
         """On which side of every kink of the layer the numbers of `x` lie, as bytes."""
         return b""
 
+    def settings(self):
+        """What the page's script must know of the layer, beside its type and its window."""
+        return {}
+
     def constants(self):
         """name -> number, for sources that are no entries."""
         return {}
