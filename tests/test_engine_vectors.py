@@ -1,4 +1,4 @@
-"""Each vector kernel against its twin, plain loops that do the same, on lines drawn at random and on those of random plans.
+"""Each vector kernel against its twin, plain loops that do the same, on lines drawn at random and on lines of plans.
 
 Memory holds small whole numbers, of which every sum is exact in whatever order: both must leave the same floats everywhere.
 """
@@ -9,6 +9,7 @@ import random
 import numpy as np
 import pytest
 from drawn_networks import draw_plans
+from engine_interpreter import Tile
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastconv.engine.machine.interpreter import KERNELS
@@ -42,14 +43,14 @@ def tile_of(params, work, grads, first):
     return tile
 
 
-def assert_same(row, mem, tile):
-    """What both forms of a line's kernel make of a memory; -> whether it is another than before"""
+def made_by_both(row, mem, tile):
+    """-> what either form of a line's kernel makes of a memory"""
     kind, found = KINDS[row[lines.KIND]], []
     for form in (KERNELS[kind], TWINS[kind]):
         found.append(mem.copy())
         form(found[-1], row, tile.copy())
     assert_array_equal(*found, err_msg=str(lines.line_of(row)))
-    return not np.array_equal(found[0], mem)
+    return found[0]
 
 
 def assert_all_same(drawn, seed, special=()):
@@ -60,7 +61,8 @@ def assert_all_same(drawn, seed, special=()):
         mem = rng.integers(-4, 5, 4 * ZONE).astype(np.float32)
         if special and rng.random() < 0.3:
             mem[rng.integers(len(mem), size=len(mem) // 100)] = rng.choice(special)
-        changed.append(assert_same(row, mem, tile_of(0, ZONE, 3 * ZONE, rng.integers(2))))
+        found = made_by_both(row, mem, tile_of(0, ZONE, 3 * ZONE, rng.integers(2)))
+        changed.append(not np.array_equal(found, mem))
     assert np.mean(changed) > 0.5  # not all lines without a round
 
 
@@ -197,15 +199,18 @@ def test_gradients_of_max_pools(is_two_by_two, is_exclusive):
     assert_all_same([lines.MaxPoolBack(pool, is_exclusive) for pool in pools], 0)
 
 
-def test_lines_of_plans():
+def test_lines_of_plans_do_what_they_mean():
     rng, seen = np.random.default_rng(0), set()
-    for _, plan in draw_plans(random.Random(0), 80, T):
+    for _, plan in draw_plans(random.Random(0), 120, T):
         n = plan.layout.n_packed
         mem = rng.integers(-3, 4, 2 * n + plan.layout.n_work).astype(np.float32)
-        for row in np.concatenate([plan.forward, plan.backward])[rng.integers(3) :: 3]:
-            if KINDS[row[lines.KIND]] in KERNELS:
-                assert_same(row, mem, tile_of(0, 2 * n, n, rng.integers(2)))
-                seen.add(KINDS[row[lines.KIND]])
+        table, step = np.concatenate([plan.forward, plan.backward]), rng.integers(5, 12)
+        for row in [row for kind in map(KINDS.index, KERNELS) for row in table[table[:, lines.KIND] == kind][::step]]:
+            meaning = Tile(mem.astype(float), {PARAMS: 0, GRADS: n, WORK: 2 * n}, T)
+            meaning.is_first = rng.integers(2)
+            meaning.run([row])
+            assert_array_equal(made_by_both(row, mem, tile_of(0, 2 * n, n, meaning.is_first)), meaning.mem)
+            seen.add(KINDS[row[lines.KIND]])
     assert seen == KERNELS.keys()
 
 
