@@ -12,7 +12,8 @@ from drawn_networks import draw_plans
 
 from fastconv.engine.program import lines
 from fastconv.engine.program.bounds import require_inside, touched
-from fastconv.engine.program.lines import GRADS, KIND, KINDS, OWNER, PARAMS, WORK
+from fastconv.engine.program.lines import GRADS, PARAMS, WORK
+from fastconv.engine.program.table import KIND, KINDS, OWNER, columns
 
 HERE = Path(__file__).parent
 PLANNED = int(os.environ.get("FASTCONV_PLANNED", "300"))
@@ -59,7 +60,7 @@ def kind_of(row):
 
 def starts(kind):
     """The columns that say where an operand of a kind of line begins."""
-    return [*_starts(lines.columns(kind))]
+    return [*_starts(columns(kind))]
 
 
 def _starts(part):
@@ -105,7 +106,7 @@ def is_foreign(region, owner, back):
 
 @pytest.mark.parametrize("kind", [lines.Product, lines.SumLanes])
 def test_the_check_sees_a_line_that_writes_over_parameters(kind):
-    segment, seen = lines.columns(kind).out.segment, 0
+    segment, seen = columns(kind).out.segment, 0
     for _, plan in draw_plans(random.Random(5), 15, 8):
         rows = [row for row in plan.backward if kind_of(row) is kind and row[segment] == GRADS]
         for row in rows[:1]:
@@ -133,6 +134,7 @@ from drawn_networks import draw_plans
 from fastconv.engine.machine import loops
 from fastconv.engine.machine.interpreter import KERNELS
 from fastconv.engine.program import lines
+from fastconv.engine.program.table import KIND, KINDS, line_of
 from fastconv.engine.program.bounds import touched
 from fastconv.engine.program.lines import TILE
 from fastconv.engine.vector.lanes import T
@@ -167,7 +169,7 @@ for _, plan in draw_plans(random.Random(5), int(sys.argv[1]), T):
     for table in (plan.forward, plan.backward):
         extents = touched(table, T)
         for k, row in enumerate(table):
-            line, kind = lines.line_of(row), lines.KINDS[row[lines.KIND]]
+            line, kind = line_of(row), KINDS[row[KIND]]
             if kind in checked and k % 23:
                 continue
             memory.read, memory.written = set(), set()

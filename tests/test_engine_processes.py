@@ -161,8 +161,9 @@ def test_a_changed_source_is_compiled_anew(tmp_path):
 import numpy as np
 from fastconv.engine.machine.loops import work
 from fastconv.engine.program import lines
+from fastconv.engine.program.table import table_of
 mem = np.arange(64, dtype=np.float32) - 9; tile = np.zeros(8, np.int64)
-work(mem, lines.table([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
+work(mem, table_of([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
 """
     settings = {
         "cwd": tmp_path,

@@ -14,8 +14,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fastconv.engine.machine.interpreter import KERNELS
 from fastconv.engine.program import lines
-from fastconv.engine.program.lines import GRADS, KINDS, PARAMS, TILE, WORK, Loop, Place, Sum
+from fastconv.engine.program.lines import GRADS, PARAMS, TILE, WORK, Loop, Place, Sum
 from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
+from fastconv.engine.program.table import KIND, KINDS, line_of, table_of
 from fastconv.engine.vector import gather, lane_product, max_pool, product, softmax, transpose
 from fastconv.engine.vector.lanes import USE_TWIN, T, kernel
 
@@ -45,11 +46,11 @@ def tile_of(params, work, grads, first):
 
 def made_by_both(row, mem, tile):
     """-> what either form of a line's kernel makes of a memory"""
-    kind, found = KINDS[row[lines.KIND]], []
+    kind, found = KINDS[row[KIND]], []
     for form in (KERNELS[kind], TWINS[kind]):
         found.append(mem.copy())
         form(found[-1], row, tile.copy())
-    assert_array_equal(*found, err_msg=str(lines.line_of(row)))
+    assert_array_equal(*found, err_msg=str(line_of(row)))
     return found[0]
 
 
@@ -57,7 +58,7 @@ def assert_all_same(drawn, seed, special=()):
     """Every line of `drawn`, on memory of its own, of which some numbers are `special`."""
     rng = np.random.default_rng(seed)
     changed = []
-    for row in lines.table((0, line) for line in drawn):
+    for row in table_of((0, line) for line in drawn):
         mem = rng.integers(-4, 5, 4 * ZONE).astype(np.float32)
         if special and rng.random() < 0.3:
             mem[rng.integers(len(mem), size=len(mem) // 100)] = rng.choice(special)
@@ -130,7 +131,13 @@ def test_lane_products():
 
 def draw_lanes(rng, kind):
     x, out = rng.choice(READ), rng.choice(WRITTEN)
-    return kind(rows=rng.randrange(T + 1), apart=stride(rng), x=x, out=out, q=loop(rng), p=loop(rng))
+    return kind(
+        n_rows=rng.randrange(T + 1),
+        apart=stride(rng),
+        x=x,
+        out=out,
+        **{name: loop(rng) for name in kind._fields if name in "qp"},
+    )
 
 
 @pytest.mark.parametrize("kind", [lines.Transpose, lines.SumLanes])
@@ -141,7 +148,7 @@ def test_transposes_and_sums_of_lanes(kind):
 
 def draw_dot_lanes(rng):
     return lines.DotLanes(
-        rows=rng.randrange(T + 1),
+        n_rows=rng.randrange(T + 1),
         apart=stride(rng),
         blocks=count(rng),
         block=stride(rng),
@@ -160,7 +167,7 @@ def test_dot_lanes():
     drawn = [draw_dot_lanes(rng) for _ in range(150)]
     assert_all_same(drawn, 0)
     # Rows that are not there are zeros to the vector code, and a NaN times 0 is NaN.
-    assert_all_same([line._replace(rows=T) for line in drawn], 0, [np.nan])
+    assert_all_same([line._replace(n_rows=T) for line in drawn], 0, [np.nan])
 
 
 def draw_pool(rng, is_two_by_two, is_exclusive=0, **places):
@@ -171,7 +178,7 @@ def draw_pool(rng, is_two_by_two, is_exclusive=0, **places):
         across, down = (taps._replace(x=rng.choice([-n, n]) * rows * T) for taps, n in ((across, 1), (down, 2)))
     return lines.MaxPool(
         **places,
-        rows=rows,
+        n_rows=rows,
         first_tap=rng.randint(-3, 1),
         taps_a_row=rng.randint(1, 3),
         is_two_by_two=is_two_by_two,
@@ -205,12 +212,12 @@ def test_lines_of_plans_do_what_they_mean():
         n = plan.layout.n_packed
         mem = rng.integers(-3, 4, 2 * n + plan.layout.n_work).astype(np.float32)
         table, step = np.concatenate([plan.forward, plan.backward]), rng.integers(5, 12)
-        for row in [row for kind in map(KINDS.index, KERNELS) for row in table[table[:, lines.KIND] == kind][::step]]:
+        for row in [row for kind in map(KINDS.index, KERNELS) for row in table[table[:, KIND] == kind][::step]]:
             meaning = Tile(mem.astype(float), {PARAMS: 0, GRADS: n, WORK: 2 * n}, T)
             meaning.is_first = rng.integers(2)
             meaning.run([row])
             assert_array_equal(made_by_both(row, mem, tile_of(0, 2 * n, n, meaning.is_first)), meaning.mem)
-            seen.add(KINDS[row[lines.KIND]])
+            seen.add(KINDS[row[KIND]])
     assert seen == KERNELS.keys()
 
 

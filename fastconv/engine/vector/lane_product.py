@@ -3,9 +3,9 @@
 `product` needs channels (or taps that lie side by side) for its accumulators; the first layer of a network has one to
 three. Here the accumulators are 8 filters x 3 taps, each a vector of T samples, and every position adds dy[f] * x[tap]:
 
-    zmm0 .. zmm23    8 filters x 3 taps of sums, lane by lane
-    zmm24 .. zmm26   the rows of x under 3 taps
-    (memory)         8 rows of dy
+    24 registers    8 filters x 3 taps of sums, lane by lane
+    3 registers     the rows of x under 3 taps
+    some more       the 8 rows of dy, one after the other
 
 so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower. The sums stay in the workspace,
 [filter][tap][lane], until `transpose.sum_lanes` adds each one's lanes as a tree.
@@ -14,10 +14,11 @@ so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower.
 from ..program import lines
 from ..program.lines import TILE
 from ..program.registers import FILTERS, TAPS
+from ..program.table import columns
 from .emitter import I64, VECTOR, Emitter, function, line_kernel, switch
 from .lanes import USE_TWIN, T, kernel
 
-_c = lines.columns(lines.LaneProduct)
+_c = columns(lines.LaneProduct)
 
 
 def _emit_sums(module, scalars, taps):
