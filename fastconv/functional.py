@@ -177,10 +177,11 @@ def linear_backward(dy, cache):
     dy (N, out), cache -> dx (N, in), dw (out, in), db (out,) or None
     """
     x, w, has_bias = cache
-    dy, dw = _gradient(dy, (len(x), len(w)), x.dtype), np.empty(w.shape, w.dtype)
+    dy = _gradient(dy, (len(x), len(w)), x.dtype)
     with np.errstate(all="ignore"):
-        _right_gradient(x, dy, dw.T)  # w.T is the product's right side
-        return _left_gradient(dy, w.T), dw, dy.sum(axis=0) if has_bias else None
+        dx = _left_gradient(dy, w.T)  # of y = x @ w.T
+        dw = _left_gradient(dy.T, x.T)  # of y.T = w @ x.T, so that dw lies as w does
+        return dx, dw, dy.sum(axis=0) if has_bias else None
 
 
 # --- convolution: the product of weights and patches, a column for each position of the window in each sample ---
