@@ -235,7 +235,7 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
         cols = _patches(x[part], window)
         with np.errstate(all="ignore"):
             rows = _product(weights, _grouped(cols, groups))  # (G, F/G, n*P)
-        kernels.unfold_batch(rows.reshape(F, -1, P), bias, y[part].reshape(-1, F, P))
+        kernels.samples_first(rows.reshape(F, -1, P), bias, y[part].reshape(-1, F, P))
     return y, Conv2dCache(x, w, b is not None, window, groups, cols if chunk >= N else None)
 
 
@@ -256,7 +256,7 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     for start in range(0, N, chunk):
         part = slice(start, start + chunk)
         rows = np.empty((F, len(x[part]), P), dy.dtype)
-        kernels.fold_batch(dy[part].reshape(-1, F, P), rows)
+        kernels.filters_first(dy[part].reshape(-1, F, P), rows)
         dy_rows = _grouped(rows, groups)  # (G, F/G, n*P)
         cols = _grouped(_patches(x[part], window) if kept is None else kept, groups)  # (G, C/G*KH*KW, n*P)
         with np.errstate(all="ignore"):
