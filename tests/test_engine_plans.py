@@ -18,7 +18,7 @@ from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReL
 from fastconv.engine.program import lines, wide
 from fastconv.engine.program.lines import GRADS, PARAMS, WORK
 from fastconv.engine.program.plan import Plan
-from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
+from fastconv.engine.program.registers import TAPS, lane_filters, product_sizes
 from fastconv.engine.program.table import KINDS, OWNER, line_of
 
 NETWORKS = int(os.environ.get("FASTCONV_PLANNED", "300")) // 6  # to run one takes far longer than to plan it
@@ -142,7 +142,7 @@ def test_every_line_is_one_that_vector_code_has(T):
             if isinstance(line, lines.Product):
                 assert (line.order, line.scalars, line.rows.n) in sizes
             elif isinstance(line, lines.LaneProduct):
-                assert 1 <= line.scalars <= FILTERS and 1 <= line.taps <= TAPS
+                assert 1 <= line.scalars <= lane_filters(T) and 1 <= line.taps <= TAPS
             elif isinstance(line, (lines.Transpose, lines.SumLanes, lines.DotLanes)):
                 assert 1 <= line.n_rows <= T
             elif isinstance(line, (lines.MaxPool, lines.MaxPoolBack)):

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastconv.engine.machine.interpreter import KERNELS
 from fastconv.engine.program import lines
 from fastconv.engine.program.lines import GRADS, PARAMS, TILE, WORK, Loop, Place, Sum
-from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
+from fastconv.engine.program.registers import TAPS, lane_filters, product_sizes
 from fastconv.engine.program.table import KIND, KINDS, line_of, table_of
 from fastconv.engine.vector import gather, lane_product, max_pool, product, softmax, transpose
 from fastconv.engine.vector.lanes import USE_TWIN, T, kernel
@@ -125,7 +125,7 @@ def draw_lane_product(rng, scalars, taps):
 
 def test_lane_products():
     rng = random.Random(0)
-    sizes = [(scalars, taps) for scalars in range(1, FILTERS + 1) for taps in range(1, TAPS + 1)]
+    sizes = [(scalars, taps) for scalars in range(1, lane_filters(T) + 1) for taps in range(1, TAPS + 1)]
     assert_all_same([draw_lane_product(rng, *size) for size in sizes for _ in range(20)], 0)
 
 

@@ -13,7 +13,7 @@ from . import lines
 from .lines import GRADS, PARAMS, WORK, LaneProduct, Loop, Place, Product, Sum, SumLanes, Transpose, Zero
 from .products import Products
 from .rectangles import Run, Span, banded, chunks, common, even_parts, full_and_rest, positions, source_runs, tap_runs
-from .registers import FILTERS, TAPS, for_weights, over_positions
+from .registers import TAPS, for_weights, lane_filters, over_positions
 
 FEW_CHANNELS = 6
 """Below, dw sums lanes; from here on channels fill enough registers: D's second layer, of 6, reaches two thirds of the peak."""
@@ -103,7 +103,7 @@ class Wide(Products):
         if dy.H * dy.W == 1 or not conv.has_bias:
             return
         (i, ni), (j, nj) = rows, columns
-        for f, filters in even_parts(conv.F, FILTERS):
+        for f, filters in even_parts(conv.F, lane_filters(self.T)):
             out = self.scratch["bias scratch"] + f * self.T
             yield LaneProduct(
                 scalars=filters,
@@ -189,7 +189,7 @@ class Wide(Products):
         runs = tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         if K.DW > 1 or conv.groups > 1:
             runs = [run._replace(tap=run.tap + more, taps=1) for run in runs for more in range(run.taps)]
-        for f, filters in [(g * Fg + f, n) for g in range(conv.groups) for f, n in even_parts(Fg, FILTERS)]:
+        for f, filters in [(g * Fg + f, n) for g in range(conv.groups) for f, n in even_parts(Fg, lane_filters(T))]:
             for u in range(K.KH):
                 i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
                 for run in runs:
