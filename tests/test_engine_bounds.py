@@ -154,8 +154,11 @@ class Memory(np.ndarray):
         super().__setitem__(key, value)
         self.written.update(self.places[k] for k in self.at(key))
 
-# An average's image may have a border that no window sees; the vector form loads the sums of no positions.
+# An average's image may have a border that no window sees; the vector form loads the sums of no positions; dropout leaves
+# out what fills up a pixel's channels.
 def is_exact(kind, line):
+    if kind is lines.Dropout and line.C * line.channel < line.pixel:
+        return False
     return not kind.__name__.startswith("AvgPool") and all(loop.n for loop in loops_of(line))
 
 def loops_of(line):

@@ -10,6 +10,7 @@ from string import Template
 from .. import __version__
 from ..files.writing import write_whole
 from .bundling import bundle
+from .operations import OPERATIONS
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
@@ -19,6 +20,9 @@ _PAGE = resources.files(__package__) / "page"
 
 def write_page(trace, path):
     """`Trace.to_html`."""
+    for layer in trace.layers:
+        if type(layer) not in OPERATIONS:
+            raise ValueError(f"the page has no script for {layer!r}; trace.to_text shows its numbers")
     shown = [name for name in trace.names if not name.endswith(".cols")]
     cells = sum(trace[name].size for name in shown)
     if cells > LARGEST:

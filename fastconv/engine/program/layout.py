@@ -17,6 +17,11 @@ _PRODUCT_LAYERS = Conv2d, Linear
 _PASSES_A_MASK_ON = MaxPool2d, Dropout
 """What may stand between a ReLU and the product whose dx applies its mask: their y is 0 where the ReLU's was."""
 
+_IN_PLACE = ReLU, Dropout
+"""What writes dx over dy."""
+_READ_Y = (ReLU,)
+"""Whose backward pass reads y: the next layer must not write its dx over it."""
+
 
 class Pool(NamedTuple):
     """A max pool's window, and where its winners' numbers lie."""
@@ -89,6 +94,8 @@ class Layout:
         for owner, (layer, shape) in enumerate(zip(net.layers, net.shapes)):
             if isinstance(layer, Flatten) or owner in folded:
                 continue
+            if type(layer) not in _PLACES:
+                raise TypeError(f'the engine has no program for layer {owner}, {layer!r}; backend="im2col" trains it')
             has_relu = _after(net.layers, owner) in folded
             stage = _PLACES[type(layer)](self, owner, layer, shape, x)._replace(is_masked=is_masked, has_relu=has_relu)
             is_masked = has_relu if stage.kind is Conv2d else is_masked and stage.kind in _PASSES_A_MASK_ON
@@ -140,16 +147,16 @@ class Layout:
         at = self.gradient.at
         for i in range(len(stages) - 1, first - 1, -1):
             dy = stages[i].y._replace(at=at)
-            dx = self._dx(stages[i], stages[i - 1].kind is ReLU, dy) if i > first else None
+            dx = self._dx(stages[i], stages[i - 1].kind in _READ_Y, dy) if i > first else None
             stages[i] = stages[i]._replace(dy=dy, dx=dx)
             at = dx.at if dx else -1
         return stages
 
-    def _dx(self, stage, is_after_relu, dy):
+    def _dx(self, stage, keeps_x, dy):
         """Where the gradient to a stage's x lies."""
-        if stage.kind in (ReLU, Dropout):
+        if stage.kind in _IN_PLACE:
             return stage.x._replace(at=dy.at)
-        keeps_x = is_after_relu or stage.kind is Conv2d and self.products.writes_dx_twice(stage.what)
+        keeps_x = keeps_x or stage.kind is Conv2d and self.products.writes_dx_twice(stage.what)
         return stage.x._replace(at=self.regions.reserve_work(stage.owner, "dx", stage.x.size)) if keeps_x else stage.x
 
 

@@ -79,7 +79,10 @@ class Operation:
         return ()
 
     def forms(self):
-        """The forms of mistakes that the gradient to the input has room for."""
+        """The forms of mistakes that the gradient to the input has room for.
+
+        They live at their module's level: one mistake made in two layers is one form in two places.
+        """
         return ()
 
     def choices(self):
