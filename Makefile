@@ -14,14 +14,18 @@ ENGINE_TESTS := tests/test_engine_training.py tests/test_engine_vectors.py
 # What would take hours as plain Python.
 TRAINS_LONG := tests/test_estimators.py tests/test_defaults.py tests/test_journeys.py tests/test_failed_fits.py tests/test_hints.py tests/test_cli.py tests/test_export.py tests/test_plots.py fastconv/estimators
 
-# What takes longer or needs more: the same suite interpreted, with bounds checks, and against PyTorch where it is installed; the engine
-# as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM; the documentation's blocks in a fresh environment.
+# What tries some of its examples in `make test`.
+EXAMPLE_TESTS := $(shell grep -lE "import (examples|given)" tests/test_*.py)
+
+# What takes longer or needs more: all examples, the same suite interpreted, with bounds checks, and against PyTorch where it is
+# installed; the engine as on a CPU without AVX-512, on a plain x86-64, and with the twin alone, as on ARM; the documentation's blocks
+# in a fresh environment.
 test-more: .venv/test lint lint-page
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q -n 2 $(patsubst %,--ignore=%,$(TRAINS_LONG))
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/numba-boundscheck $(BIN)/python -m pytest -q -n 2
 	NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma NUMBA_CACHE_DIR=.venv/numba-avx2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=+sse,+sse2 NUMBA_CACHE_DIR=.venv/numba-sse2 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
-	FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q tests/test_engine_bounds.py tests/test_engine_plans.py tests/test_engine_memory.py
+	FASTCONV_EXAMPLES=full FASTCONV_PLANNED=2000 FASTCONV_GUARDED=200 $(BIN)/python -m pytest -q -n 2 $(EXAMPLE_TESTS)
 	FASTCONV_JOURNEYS=6 $(BIN)/python -m pytest -q -n 2 tests/test_journeys.py
 	FASTCONV_TWIN=1 $(BIN)/python -m pytest -q $(ENGINE_TESTS)
 	FASTCONV_CLEAN=1 $(BIN)/python -m pytest -q tests/test_readme.py -k nothing_was_installed

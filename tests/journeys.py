@@ -16,7 +16,7 @@ import scipy.sparse
 from fastconv import AvgPool2d, Conv2d, ConvNetClassifier, ConvNetRegressor, Dropout, Flatten, Linear, MaxPool2d, ReLU
 
 SHAPES = {
-    **{"5x5": (1, 5, 5), "8x8": (1, 8, 8), "3x6x7": (3, 6, 7), "28x28": (1, 28, 28), "64x64": (1, 64, 64)},
+    **{"5x5": (1, 5, 5), "8x8": (1, 8, 8), "3x6x7": (3, 6, 7), "28x28": (1, 28, 28), "48x48": (1, 48, 48)},
     **{"3x32x32": (3, 32, 32), "a row of 30": (1, 1, 30)},
 }
 DTYPES = (
@@ -90,7 +90,7 @@ def is_possible(row):
         or (get("form") in ("csr", "csc") and get("dtype") in ("float16", ">f4", ">f8", ">i2"))  # SciPy has none
         or (get("form") in ("polars", "pandas") and get("dtype", "")[:1] == ">")
         or (get("form") in ("csr", "csc", "lists", "pandas", "polars") and get("memory", "C") != "C")
-        or (get("form") in ("pandas", "polars") and get("shape") in ("64x64", "3x32x32"))  # seconds for thousands of columns
+        or (get("form") in ("pandas", "polars") and get("shape") in ("48x48", "3x32x32"))  # seconds for thousands of columns
         or (get("way") in ("class weights", "balanced") and get("target") in (*NUMBERS, "several", "sparse"))
         or (get("way") == "balanced" and get("then") == "partial_fit")  # refused, and tested elsewhere
         or (get("target") == "huge" and get("afterwards") == "ONNX")  # refused, and tested elsewhere

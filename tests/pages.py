@@ -1,11 +1,16 @@
-"""Pastes a page as a reader would: its Python and console blocks, in order, in one namespace. `python tests/pages.py PAGE`."""
+"""Pastes pages as a reader would: the Python and console blocks of each, in order, in a namespace and a folder of its own.
 
+`python tests/pages.py PAGE ...`
+"""
+
+import contextlib
 import itertools
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -57,4 +62,6 @@ def paste(page):
 
 
 if __name__ == "__main__":
-    paste(Path(sys.argv[1]))
+    for page in map(Path, sys.argv[1:]):
+        with tempfile.TemporaryDirectory(dir=".") as folder, contextlib.chdir(folder):
+            paste(page)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_networks import draw_plans
+from examples import examples
 
 from fastconv.engine.program import lines
 from fastconv.engine.program.bounds import require_inside, touched
@@ -16,7 +17,7 @@ from fastconv.engine.program.lines import GRADS, PARAMS, WORK
 from fastconv.engine.program.table import KIND, KINDS, OWNER, columns
 
 HERE = Path(__file__).parent
-PLANNED = int(os.environ.get("FASTCONV_PLANNED", "300"))
+PLANNED = int(os.environ.get("FASTCONV_PLANNED", examples(150, 250)))
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])
@@ -197,6 +198,8 @@ print(*sorted(kind.__name__ for kind in checked))
 def test_what_the_check_says_of_a_line_is_what_its_twin_touches():
     path = os.pathsep.join([str(HERE), str(HERE.parent)])
     environment = os.environ | {"PYTHONPATH": path, "NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run([sys.executable, "-c", WATCHED, "50"], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(examples(35, 50))], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == sorted(kind.__name__ for kind in KINDS)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from numpy.testing import assert_allclose
 
 from fastconv import SGD, Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
 
 HERE = Path(__file__).parent
-GUARDED = int(os.environ.get("FASTCONV_GUARDED", "60"))
+GUARDED = int(os.environ.get("FASTCONV_GUARDED", examples(30, 60)))
 
 
 def run(code, *arguments):

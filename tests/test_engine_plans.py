@@ -12,6 +12,7 @@ import pytest
 from drawn_networks import draw_plans, plans_of
 from engine_definitions import Definition
 from engine_interpreter import Tile
+from examples import examples
 from numpy.testing import assert_array_equal
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
@@ -21,7 +22,7 @@ from fastconv.engine.program.plan import Plan
 from fastconv.engine.program.registers import TAPS, lane_filters, product_sizes
 from fastconv.engine.program.table import KINDS, OWNER, line_of
 
-NETWORKS = int(os.environ.get("FASTCONV_PLANNED", "300")) // 6  # to run one takes far longer than to plan it
+NETWORKS = int(os.environ.get("FASTCONV_PLANNED", examples(150, 250))) // 5  # to run one takes far longer than to plan it
 
 
 class Machine:
@@ -136,7 +137,7 @@ def test_a_program_of_a_rare_kind_computes_what_its_network_does(layers, shape, 
 def test_every_line_is_one_that_vector_code_has(T):
     """Of any other size it does nothing, in silence."""
     sizes, seen = {*product_sizes(T)}, set()
-    for _, plan in draw_plans(random.Random(200 + T), 2 * NETWORKS, T):
+    for _, plan in draw_plans(random.Random(200 + T), 4 * NETWORKS, T):
         for line in map(line_of, np.concatenate([plan.forward, plan.backward])):
             seen.add(type(line))
             if isinstance(line, lines.Product):

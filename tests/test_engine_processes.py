@@ -90,7 +90,7 @@ net, optimizer = make(), Adam(0.001)
 train(net, X[:64], y[:64], epochs=1, batch_size=64, optimizer=optimizer, shuffle=False)
 sent = []
 def interrupt():
-    time.sleep(0.7); sent.append(time.perf_counter()); os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.3); sent.append(time.perf_counter()); os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt).start()
 try:
     train(net, X, y, epochs=10_000, batch_size=50, optimizer=optimizer, shuffle=False)
@@ -140,7 +140,10 @@ def test_nothing_compiles_for_another_architecture_or_size():
 
 
 @compiled_only
-@pytest.mark.parametrize("damage", ["truncated", "garbage", "a file in the folder's place"])
+@pytest.mark.parametrize(
+    "damage",  # test_starting damages one kernel in this process
+    [*(pytest.param(damage, marks=pytest.mark.long) for damage in ("truncated", "garbage")), "a file in the folder's place"],
+)
 def test_a_damaged_cache_costs_one_warning_at_most(damage, tmp_path):
     code = "from fastconv import functional as F; import numpy as np; print(F.im2col(np.ones((1, 1, 3, 3)), 2).sum())"
     cache = tmp_path / "cache"
@@ -155,15 +158,16 @@ def test_a_damaged_cache_costs_one_warning_at_most(damage, tmp_path):
 
 
 @compiled_only
-def test_a_changed_source_is_compiled_anew(tmp_path):
+@pytest.mark.parametrize("kernel", ["relu", pytest.param("work", marks=pytest.mark.long)])  # what calls it takes long
+def test_a_changed_source_is_compiled_anew(tmp_path, kernel):
     shutil.copytree(ROOT / "fastconv", tmp_path / "fastconv", ignore=shutil.ignore_patterns("__pycache__"))
-    code = """
+    code = f"""
 import numpy as np
-from fastconv.engine.machine.loops import work
+from fastconv.engine.machine.loops import {kernel}
 from fastconv.engine.program import lines
 from fastconv.engine.program.table import table_of
 mem = np.arange(64, dtype=np.float32) - 9; tile = np.zeros(8, np.int64)
-work(mem, table_of([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
+{kernel}(mem, table_of([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
 """
     settings = {
         "cwd": tmp_path,

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -14,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastconv import SGD, Adam, AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential, train
 from fastconv.engine.vector.lanes import USE_TWIN
 
-EXAMPLES = 4 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else 60
+EXAMPLES = 4 if os.environ.get("NUMBA_DISABLE_JIT") == "1" else examples(30, 60)
 few = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from examples import examples
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -40,7 +41,7 @@ X, Y = load_digits(return_X_y=True)
 SMALL = [Conv2d(4, 3), ReLU(), MaxPool2d(2)]
 
 
-@parametrize_with_checks([ConvNetClassifier(), ConvNetRegressor()])
+@parametrize_with_checks([cls(max_iter=examples(40, None)) for cls in (ConvNetClassifier, ConvNetRegressor)])
 def test_scikit_learns_checks(estimator, check):
     with np.errstate(all="ignore"):
         check(estimator)

@@ -14,11 +14,13 @@ import time
 import tracemalloc
 from contextlib import suppress
 from functools import reduce
+from itertools import product
 from operator import getitem
 from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import examples
 from numpy.testing import assert_allclose, assert_array_equal
 
 import fastconv
@@ -52,14 +54,24 @@ def test_the_file_is_plain_safetensors_with_pytorchs_names(tmp_path):
         assert_array_equal(value, net.params[name])
 
 
+def put(path, data):
+    """Write a file anew: to cut the old one short, as opening it does, makes some file systems wait for the disk."""
+    path.unlink()
+    path.write_bytes(data)
+
+
+def flipped(data, i, bit):
+    return data[:i] + bytes([data[i] ^ 1 << bit]) + data[i + 1 :]
+
+
 def test_no_flipped_bit_and_no_cut_file_loads(tmp_path):
     path = tmp_path / "net.safetensors"
     _net().save(path)
     data = path.read_bytes()
-    damaged = [data[:i] + bytes([data[i] ^ 1 << bit]) + data[i + 1 :] for i in range(len(data)) for bit in range(8)]
+    damaged = [flipped(data, i, (i + k) % 8) for i in range(len(data)) for k in range(examples(2, 8))]
     damaged += [data[:length] for length in range(0, len(data), 7)] + [data + b"\0"]
     for broken in damaged:
-        path.write_bytes(broken)
+        put(path, broken)
         with pytest.raises(fastconv.ModelFileError, match=r"net\.safetensors: "):
             Sequential.load(path)
 
@@ -275,7 +287,7 @@ def test_no_flipped_bit_of_an_estimator_loads(tmp_path):
     _classifier()[0].save(path)
     data = path.read_bytes()
     for i in range(0, len(data), 3):
-        path.write_bytes(data[:i] + bytes([data[i] ^ 1 << i % 8]) + data[i + 1 :])
+        put(path, flipped(data, i, i % 8))
         with pytest.raises(fastconv.ModelFileError):
             fastconv.ConvNetClassifier.load(path)
 
@@ -416,7 +428,7 @@ def forge(path, edit):
         head = json.dumps({"__metadata__": {"fastconv": text}} | header, separators=(",", ":")).encode()
         return len(head).to_bytes(8, "little") + head
 
-    path.write_bytes(packed(hashlib.sha256(packed("0" * 64)).hexdigest()) + body)
+    put(path, packed(hashlib.sha256(packed("0" * 64)).hexdigest()) + body)
 
 
 def _set_last_layer(about, out_features):
@@ -535,26 +547,27 @@ def test_loading_and_saving_take_little_more_memory_than_the_file(tmp_path):
     assert saved < 2 * size and loaded < 1.5 * size
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("kernel", [2**31 - 1, 30_001])
-@pytest.mark.parametrize("pool", [MaxPool2d, AvgPool2d])
-def test_a_small_file_with_a_huge_window_predicts_at_once(tmp_path, pool, kernel, dtype):
+def test_a_small_file_with_a_huge_window_predicts_at_once(tmp_path):
     code = """
 import sys, time, numpy as np
 from fastconv import Sequential
-start = time.process_time()
-net = Sequential.load(sys.argv[1])
-try:
-    net.predict(np.ones((2, 1, 3, 4)))
-except ValueError as error:
-    print(error, file=sys.stderr)
-print(time.process_time() - start)
+for path in sys.argv[1:]:
+    start = time.process_time()
+    net = Sequential.load(path)
+    try:
+        net.predict(np.ones((2, 1, 3, 4)))
+    except ValueError as error:
+        assert "\\n" not in str(error), path
+    assert time.process_time() - start < 5, path
+    print("done")
 """
-    half = (kernel - 1) // 2
-    net = Sequential([pool(kernel, kernel, padding=half), Flatten(), Linear(2)], (1, 3, 4), random_state=0, dtype=dtype)
-    net.save(tmp_path / "net.safetensors")
-    run = _run(code, tmp_path / "net.safetensors")
-    assert run.returncode == 0 and float(run.stdout) < 5 and run.stderr.count("\n") <= 1, run
+    paths = []
+    for pool, size, dtype in product((MaxPool2d, AvgPool2d), (2**31 - 1, 30_001), ("float32", "float64")):
+        layers = [pool(size, size, padding=(size - 1) // 2), Flatten(), Linear(2)]
+        paths.append(tmp_path / f"{pool.__name__} {size} {dtype}.safetensors")
+        Sequential(layers, (1, 3, 4), random_state=0, dtype=dtype).save(paths[-1])
+    run = _run(code, *paths, timeout=60)
+    assert run.returncode == 0 and run.stdout == "done\n" * 8 and not run.stderr, run
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -587,7 +600,7 @@ def test_no_value_of_another_kind_anywhere_in_the_header_loads(tmp_path):
         def edit(about, table, place=place, value=value):
             reduce(getitem, place[:-1], {"about": about, "table": table})[place[-1]] = value
 
-        path.write_bytes(data)
+        put(path, data)
         forge(path, edit)
         try:
             net = Sequential.load(path)

@@ -52,7 +52,7 @@ def _data(shape, dtype, n):
 
 def begin(row, monkeypatch):
     """-> a fitted model, X and y in the form of `row`, and what the model says of the same X in its plainest form"""
-    plain, kinds = _data(row["shape"], row["dtype"], 12 if row["shape"] in ("64x64", "3x32x32") else 70)
+    plain, kinds = _data(row["shape"], row["dtype"], {"48x48": 12, "3x32x32": 12, "28x28": 36}.get(row["shape"], 70))
     X, y = journeys.shown(row, plain), journeys.target(row, kinds)
     model = journeys.fitted(row, X, y, kinds)
     if row["way"] in ("refused", "interrupted"):

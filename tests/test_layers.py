@@ -125,9 +125,8 @@ def test_a_layer_is_known_wherever_layers_are_listed(name):
     assert kind in onnx._NODES or kind is layers.Dropout, "fastconv/files/onnx.py"
     assert kind in explain.operations.OPERATIONS, "fastconv/explain/operations"
     assert kind in layout._PLACES or kind is layers.Flatten, "fastconv/engine/program/layout.py"
-    assert kind in operations.FORWARD.keys() & operations.BACKWARD.keys() or kind in (layers.Flatten, layers.Linear), (
-        "operations.py"
-    )
+    lines = operations.FORWARD.keys() & operations.BACKWARD.keys()
+    assert kind in lines or kind in (layers.Flatten, layers.Linear), "fastconv/engine/program/operations.py"
     assert re.search(rf"^   {name}$", (docs / "api.rst").read_text(), re.M), "docs/api.rst"
     assert re.search(rf"\b{name}\b", (docs / "networks.md").read_text()), "docs/networks.md"
 

@@ -25,16 +25,17 @@ def _environment():
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def _paste(page, folder, python=sys.executable, environment=None):
-    command = [python, ROOT / "tests" / "pages.py", page]
+def _paste(pages, folder, python=sys.executable, environment=None):
+    command = [python, ROOT / "tests" / "pages.py", *pages]
     environment = environment or _environment()
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the kernels as Python would take minutes")
-@pytest.mark.parametrize("page", PASTED, ids=lambda page: page.name)
-def test_every_block_runs_as_pasted(page, tmp_path):
-    run = _paste(page, tmp_path)
+@pytest.mark.parametrize("folder", sorted({page.parent for page in PASTED}), ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_every_block_runs_as_pasted(folder, tmp_path):
+    """A folder's pages in one process, to start once; below each has its own."""
+    run = _paste([page for page in PASTED if page.parent == folder], tmp_path)
     assert run.returncode == 0, run.stderr
 
 
@@ -45,8 +46,7 @@ def test_every_block_runs_where_nothing_was_installed(tmp_path):
     subprocess.run([python, "-m", "pip", "install", "--quiet", "."], cwd=ROOT, check=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for page in PASTED:
-        (tmp_path / page.stem).mkdir()
-        run = _paste(page, tmp_path / page.stem, python, environment)
+        run = _paste([page], tmp_path, python, environment)
         assert run.returncode == 0, run.stderr
 
 
@@ -61,7 +61,7 @@ def test_every_block_runs_where_nothing_was_installed(tmp_path):
 )
 def test_a_block_that_fails_is_noticed(page, complaint, tmp_path):
     (tmp_path / "page.md").write_text(page)
-    run = _paste(tmp_path / "page.md", tmp_path)
+    run = _paste([tmp_path / "page.md"], tmp_path)
     assert run.returncode and complaint in re.sub(r"  File.*?, (line \d+)", r"\1", re.sub(r"\n    .*", "", run.stderr))
 
 

@@ -374,7 +374,7 @@ def test_what_memory_cannot_hold_is_refused(tmp_path, name, monkeypatch):
 @pytest.mark.parametrize("place", [0, 300, 784])
 def test_a_table_is_parsed_once_and_held_once(tmp_path, place):
     """Against NumPy's own reader of numbers alone, which takes the room of one table and a quarter."""
-    table = np.random.default_rng(0).integers(0, 256, (2000, 785))
+    table = np.random.default_rng(0).integers(0, 256, (800, 785))
     names = [f"c{k}" for k in range(785)]
     names[place] = "label"
     path = written(tmp_path / "t.csv", "\n".join([",".join(names), *(",".join(map(str, row)) for row in table.tolist())]))
