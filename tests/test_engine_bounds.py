@@ -199,7 +199,7 @@ def test_what_the_check_says_of_a_line_is_what_its_twin_touches():
     path = os.pathsep.join([str(HERE), str(HERE.parent)])
     environment = os.environ | {"PYTHONPATH": path, "NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(examples(35, 50))], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", WATCHED, str(examples(50, 100))], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == sorted(kind.__name__ for kind in KINDS)
