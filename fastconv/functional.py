@@ -1,8 +1,8 @@
 """Backpropagation, one forward/backward pair an operation, in the order in which one rests on another.
 
-`im2col` makes columns of the patches that a window sees, `col2im` adds them back. A linear layer is a product of weights and
-columns, and two more backward; a convolution is the same products on patches. Then pools, ReLU, dropout, flatten, losses.
-`fastconv.reference` has the same operations as plain loops.
+`im2col` makes columns of the patches that a window sees, `col2im` adds them back. A linear layer is a matrix product, and two
+more backward; a convolution is the same products on patches. Then pools, ReLU, dropout, flatten, losses. `fastconv.reference`
+has the same operations as plain loops.
 
 Activations are (N, C, H, W), weights (F, C/groups, KH, KW) as in PyTorch. Each ``<op>_forward`` returns ``(y, cache)``, and
 ``<op>_backward(dy, cache)`` the gradients to its arrays, in their order. The cache is a small frozen object, nothing is kept
@@ -50,19 +50,6 @@ __all__ = [
     "MSECache", "mse_forward", "mse_backward",
     "BinaryCrossEntropyCache", "binary_cross_entropy_with_logits_forward", "binary_cross_entropy_with_logits_backward",
 ]  # fmt: skip
-
-PATCH_BYTES = 64 * 2**20
-"""Patches up to this size are built once and kept for the backward pass; larger ones come in chunks of the batch, twice."""
-
-
-def _gradient(dy, shape, dtype):
-    """`dy` checked against what the forward pass returned."""
-    dy = as_float(dy, "dy", dtype)
-    if dy.dtype != dtype:
-        raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
-    require_shape(dy, shape, "dy", "as the forward pass's output")
-    return dy
-
 
 # --- patches ---
 
@@ -125,36 +112,30 @@ def col2im(cols, x_shape, kernel_size, stride=1, padding=0, dilation=1):
 def _patches(x, window):
     """x (N, C, H, W) -> cols (C*KH*KW, N, OH, OW)"""
     cols = empty((x.shape[1] * window.KH * window.KW, len(x), window.OH, window.OW), x.dtype, "the patch matrix")
-    # A plain tuple: Numba takes 0.8 us longer to recognise a named one.
+    # A plain tuple: Numba takes 0.8 us more to recognise a named one.
     kernels.im2col(x, tuple(window), cols)
     return cols
 
 
-# --- the product of weights and columns: all that a linear layer and a convolution compute, forward and backward ---
-
-# Too large is infinite, infinity less infinity NaN, without a warning: as in compiled code.
-_silent = np.errstate(all="ignore")
+# --- a matrix product, forward and backward: all that a linear layer and a convolution compute ---
 
 
-@_silent
-def _product(w, x, b=None, out=None):
-    """y = w @ x + b: w (..., F, K), x (..., K, M), b (F,) -> y (..., F, M), a column for each of x."""
-    y = np.matmul(w, x, out)
-    if b is not None:
-        y += b[:, None]
-    return y
+def _product(left, right):
+    """y = left @ right: (..., I, K), (..., K, J) -> y (..., I, J)"""
+    return np.matmul(left, right)
 
 
-@_silent
-def _product_backward(dy, w, x, *, need_dx=True, out=None):
-    """dy (..., F, M) -> dx (..., K, M), dw (..., F, K), db (..., F); `out`, for dx, may be x: it is read before."""
-    dw = np.matmul(dy, x.mT)  # a weight met one entry of each column: the sum over the columns
-    db = dy.sum(axis=-1)  # b was added to each column
-    dx = np.matmul(w.mT, dy, out) if need_dx else None  # an entry of x met one weight of each filter: the sum over the filters
-    return dx, dw, db
+def _left_gradient(dy, right):
+    """dleft = dy @ right.T: entry (i, k) of left took part in all of row i of y, so the sum over its J columns."""
+    return np.matmul(dy, right.mT)
 
 
-# --- linear: its columns are samples ---
+def _right_gradient(left, dy, out=None):
+    """dright = left.T @ dy: entry (k, j) of right took part in all of column j of y, so the sum over its I rows."""
+    return np.matmul(left.mT, dy, out)
+
+
+# --- linear: the product of samples and weights ---
 
 
 class LinearCache(NamedTuple):
@@ -183,8 +164,10 @@ def linear_forward(x, w, b=None):
     if b is not None:
         require_shape(b, (len(w),), "b", f"for w {w.shape}")
     require_memory(len(x) * len(w) * x.itemsize, "y")
-    y = np.empty((len(x), len(w)), x.dtype)
-    _product(w, x.T, b, out=y.T)  # samples are the rows of x and y, here they are columns
+    with np.errstate(all="ignore"):
+        y = _product(x, w.T)
+        if b is not None:
+            y += b
     return y, LinearCache(x, w, b is not None)
 
 
@@ -194,12 +177,17 @@ def linear_backward(dy, cache):
     dy (N, out), cache -> dx (N, in), dw (out, in), db (out,) or None
     """
     x, w, has_bias = cache
-    dy, dx = _gradient(dy, (len(x), len(w)), x.dtype), np.empty(x.shape, x.dtype)
-    _, dw, db = _product_backward(dy.T, w, x.T, out=dx.T)
-    return dx, dw, db if has_bias else None
+    dy = _gradient(dy, (len(x), len(w)), x.dtype)
+    with np.errstate(all="ignore"):
+        dx = _left_gradient(dy, w.T)  # of y = x @ w.T
+        dw = _left_gradient(dy.T, x.T)  # of y.T = w @ x.T, so that dw lies as w does
+        return dx, dw, dy.sum(axis=0) if has_bias else None
 
 
-# --- convolution: its columns are patches, one for each position of the window in each sample ---
+# --- convolution: the product of weights and patches, a column for each position of the window in each sample ---
+
+PATCH_BYTES = 64 * 2**20
+"""Patches up to this size are built once and kept for the backward pass; larger ones come in chunks of the batch, twice."""
 
 
 class Conv2dCache(NamedTuple):
@@ -214,11 +202,9 @@ class Conv2dCache(NamedTuple):
 
 
 def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
-    """Slide F kernels over a batch of images: ``y[f] = w[f] @ cols + b[f]`` with the patches of `im2col`.
+    """Slide F kernels over images, a cross-correlation: ``y[f] = w[f] @ cols + b[f]`` with the patches of `im2col`.
 
     x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or None -> y (N, F, OH, OW), cache
-
-    A cross-correlation, as every framework's convolution.
 
     Parameters
     ----------
@@ -247,8 +233,9 @@ def conv2d_forward(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1):
     for start in range(0, N, chunk):
         part = slice(start, start + chunk)
         cols = _patches(x[part], window)
-        rows = _product(weights, _grouped(cols, groups))  # (G, F/G, n*P)
-        kernels.unfold_batch(rows.reshape(F, -1, P), bias, y[part].reshape(-1, F, P))
+        with np.errstate(all="ignore"):
+            rows = _product(weights, _grouped(cols, groups))  # (G, F/G, n*P)
+        kernels.samples_first(rows.reshape(F, -1, P), bias, y[part].reshape(-1, F, P))
     return y, Conv2dCache(x, w, b is not None, window, groups, cols if chunk >= N else None)
 
 
@@ -264,26 +251,22 @@ def conv2d_backward(dy, cache, *, need_dx=True):
     dy = _gradient(dy, (N, F, window.OH, window.OW), x.dtype)
     weights = _grouped(w, groups)  # (G, F/G, C/G*KH*KW)
     dx = zeros(x.shape, x.dtype, "dx") if need_dx else None
-    dw, db = np.zeros(weights.shape, w.dtype), np.zeros(weights.shape[:2], w.dtype)
+    dw, db = np.zeros(weights.shape, w.dtype), np.zeros(F, w.dtype)
     chunk = _chunk(x, window) if kept is None else max(N, 1)
     for start in range(0, N, chunk):
         part = slice(start, start + chunk)
         rows = np.empty((F, len(x[part]), P), dy.dtype)
-        kernels.fold_batch(dy[part].reshape(-1, F, P), rows)
+        kernels.filters_first(dy[part].reshape(-1, F, P), rows)
+        dy_rows = _grouped(rows, groups)  # (G, F/G, n*P)
         cols = _grouped(_patches(x[part], window) if kept is None else kept, groups)  # (G, C/G*KH*KW, n*P)
-        # Patches that were built for this pass alone are spent: their gradient is written over them.
-        out = cols if kept is None else None
-        dcols, dw_part, db_part = _product_backward(_grouped(rows, groups), weights, cols, need_dx=need_dx, out=out)
-        _add_up((dw, db), (dw_part, db_part))
+        with np.errstate(all="ignore"):
+            db += rows.sum(axis=(1, 2))
+            dw += _left_gradient(dy_rows, cols)  # dy @ cols.T
+            if need_dx:  # w.T @ dy, written over the patches where they were built for this pass alone
+                dcols = _right_gradient(weights, dy_rows, cols if kept is None else None)
         if need_dx:
             kernels.col2im(dcols.reshape(-1, len(x[part]), window.OH, window.OW), tuple(window), dx[part])
-    return dx, dw.reshape(w.shape), db.reshape(F) if has_bias else None
-
-
-@_silent
-def _add_up(totals, parts):
-    for total, part in zip(totals, parts):
-        total += part
+    return dx, dw.reshape(w.shape), db if has_bias else None
 
 
 def _require_conv(x, w, b, groups):
@@ -351,9 +334,11 @@ def max_pool2d_forward(x, kernel_size, stride=None, padding=0, dilation=1, ceil_
     x = as_float(x, "x")
     require_images(x)
     window = pool_window(*x.shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-    y = empty((*x.shape[:2], window.OH, window.OW), x.dtype, "y")
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    y = empty((*x.shape[:2], OH, OW), x.dtype, "y")
     argmax = empty(y.shape, np.dtype(np.int64), "argmax")
-    kernels.max_pool2d(x, taps_inside(*window.down), taps_inside(*window.across), tuple(window), y, argmax)
+    rows, columns = taps_inside(H, KH, SH, DH, PT, OH), taps_inside(W, KW, SW, DW, PL, OW)
+    kernels.max_pool2d(x, rows, columns, tuple(window), y, argmax)
     return y, MaxPool2dCache(argmax, x.shape, x.dtype)
 
 
@@ -523,9 +508,9 @@ def dropout_backward(dy, cache):
     return _drop(_gradient(dy, cache.kept.shape, cache.scale.dtype), cache)
 
 
-@_silent
 def _drop(x, cache):
-    return np.where(cache.kept, x * cache.scale, x.dtype.type(0))
+    with np.errstate(all="ignore"):
+        return np.where(cache.kept, x * cache.scale, x.dtype.type(0))
 
 
 # --- images to rows ---
@@ -562,3 +547,15 @@ def flatten_backward(dy, cache):
     """
     N, C, H, W = cache.x_shape
     return _gradient(dy, (N, C * H * W), cache.dtype).reshape(cache.x_shape)
+
+
+# --- what all backward passes ask first ---
+
+
+def _gradient(dy, shape, dtype):
+    """`dy` checked against what the forward pass returned."""
+    dy = as_float(dy, "dy", dtype)
+    if dy.dtype != dtype:
+        raise TypeError(f"dy must be of the forward pass's dtype {dtype}, got {dy.dtype}")
+    require_shape(dy, shape, "dy", "as the forward pass's output")
+    return dy

@@ -79,7 +79,7 @@ def col2im(cols, window, dx):
 
 
 @kernel
-def unfold_batch(rows, b, y):
+def samples_first(rows, b, y):
     """rows (F, N, P) + b (F,) -> y (N, F, P): the product's result back in NCHW, the bias added on the way."""
     F, N, P = rows.shape
     source, target = rows.reshape(-1), y.reshape(-1)
@@ -91,7 +91,7 @@ def unfold_batch(rows, b, y):
 
 
 @kernel
-def fold_batch(dy, rows):
+def filters_first(dy, rows):
     """dy (N, F, P) -> rows (F, N, P): the gradient as the matrix that multiplies the patches."""
     N, F, P = dy.shape
     source, target = dy.reshape(-1), rows.reshape(-1)

@@ -43,7 +43,8 @@ def _correction(cls, args, named, sizes):
     given = f"{_call(cls, args, named)}: "
     last = [f"{name}={value!r}" for name, value in zip(names[len(sizes) :], args[len(sizes) :]) if name not in named]
     if not cls.infers:
-        return f"{given}only {' and '.join(sizes)} go without a name: write {_call(cls, args[: len(sizes)], named, last)}"
+        go = "go" if len(sizes) > 1 else "goes"
+        return f"{given}only {' and '.join(sizes)} {go} without a name: write {_call(cls, args[: len(sizes)], named, last)}"
     by_name = [f"{name}={value!r}" for name, value in zip(names[len(sizes) :], args[len(sizes) + 1 :]) if name not in named]
     meant = _call(cls, args[1 : len(sizes) + 1], named, by_name)
     other = _call(cls, args[: len(sizes)], named, last)
@@ -58,7 +59,7 @@ def _call(cls, args, named, more=()):
 class Layer:
     """What every layer answers; the defaults are those of a layer without parameters that keeps its shape.
 
-    To add an operation: a pair in `reference`, a pair in `functional`, and a class here.
+    CONTRIBUTING.md says what it takes to add one.
     """
 
     infers = None
@@ -369,6 +370,11 @@ class Linear(Layer):
     def backward(self, ops, dy, cache, need_dx):
         dx, *grads = ops.linear_backward(dy, cache)
         return dx, grads[: 1 + self.bias]
+
+
+LAYERS = {kind.__name__: kind for kind in [*globals().values()] if isinstance(kind, type) and issubclass(kind, Layer)}
+LAYERS = {name: kind for name, kind in LAYERS.items() if kind is not Layer and not name.startswith("_")}
+"""Every layer by its name."""
 
 
 def checked_shape(input_shape):

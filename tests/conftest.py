@@ -1,4 +1,4 @@
-"""How hypothesis searches here: the same examples every time, most of them in `make test-more`, few where kernels run as Python."""
+"""How hypothesis searches here: the same examples every time, all in `make test-more`, few where kernels run as Python."""
 
 import os
 

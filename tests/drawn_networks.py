@@ -46,9 +46,10 @@ def _draw_layer(rng, kind, shape):
         filters = groups * rng.choice([1, 3, 7, 9, 17, 33])
         kernel_size = shape[1:] if rng.random() < 0.2 else sizes(4)
         padding = rng.choice([0, 1, 2, (1, 0), ((0, 3), (2, 0)), "same"])
-        return Conv2d(
-            filters, kernel_size, stride=sizes(4), padding=padding, dilation=sizes(3), groups=groups, bias=rng.random() < 0.7
-        )
+        # Half of them plain: otherwise pixels that several outputs see would be rare above the first layer.
+        stride, dilation = (1, 1) if rng.random() < 0.5 else (sizes(4), sizes(3))
+        bias = rng.random() < 0.7
+        return Conv2d(filters, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias)
     if kind in (MaxPool2d, AvgPool2d):
         return kind(sizes(3), sizes(4), padding=rng.choice([0, (1, 0), "same"]))
     return ReLU() if kind is ReLU else Dropout(0.3)

@@ -9,7 +9,7 @@ import numpy as np
 from engine_definitions import UNIT, kept
 
 from fastconv.engine.program import lines
-from fastconv.engine.program.lines import line_of
+from fastconv.engine.program.table import line_of
 
 
 def grid(*loops):
@@ -110,34 +110,34 @@ def lane_product(tile, line):
 
 
 def _positions(line, name, *loops):
-    return grid(*((loop.n, getattr(loop, name)) for loop in (line.q, line.p)), *loops)
+    return grid(*((loop.n, getattr(loop, name)) for loop in map(line._asdict().get, "qp") if loop), *loops)
 
 
 def transpose(tile, line):
     T = tile.T
-    x = tile.at(line.x) + _positions(line, "x", (T, 1), (line.rows, line.apart))
+    x = tile.at(line.x) + _positions(line, "x", (T, 1), (line.n_rows, line.apart))
     out = tile.at(line.out) + _positions(line, "out", (T, T), (T, 1))
     values = np.zeros(out.shape)
-    values[..., : line.rows] = tile.mem[x]
+    values[..., : line.n_rows] = tile.mem[x]
     tile.store(out, values, reads=[x])
 
 
 def sum_lanes(tile, line):
     T = tile.T
-    x = tile.at(line.x) + _positions(line, "x", (line.rows, line.apart), (T, 1))
+    x = tile.at(line.x) + _positions(line, "x", (line.n_rows, line.apart), (T, 1))
     out = tile.at(line.out) + _positions(line, "out", (T, 1))
     values = np.zeros(out.shape) if tile.is_first else tile.mem[out]
-    values[..., : line.rows] += tile.mem[x].sum(-1)
+    values[..., : line.n_rows] += tile.mem[x].sum(-1)
     tile.store(out, values, not tile.is_first, [x])
 
 
 def dot_lanes(tile, line):
     T, work = tile.T, tile.starts[lines.WORK]
-    x = tile.at(line.x) + _positions(line, "x", (line.rows, line.apart), (line.blocks, line.block), (T, 1))
+    x = tile.at(line.x) + _positions(line, "x", (line.n_rows, line.apart), (line.blocks, line.block), (T, 1))
     dy = work + line.w + grid((line.blocks, T), (T, 1))
     out, mask = tile.at(line.out) + _positions(line, "out", (T, 1)), work + line.mask + _positions(line, "mask", (T, 1))
     values = np.zeros(out.shape)
-    values[..., : line.rows] = np.einsum("qpmbt,bt->qpm", tile.mem[x], tile.mem[dy])
+    values[..., : line.n_rows] = np.einsum("qpmbt,bt->qpm", tile.mem[x], tile.mem[dy])
     if line.final == lines.MASK:
         values = tile.masked(out, mask, values)
     tile.store(out, values, reads=[x, dy])
@@ -145,7 +145,7 @@ def dot_lanes(tile, line):
 
 def _windows(tile, pool):
     """-> places of the taps [q, p, lane, tap] and of the windows [q, p, lane], the taps' numbers"""
-    work, lanes = tile.starts[lines.WORK], (pool.rows * tile.T, 1)
+    work, lanes = tile.starts[lines.WORK], (pool.n_rows * tile.T, 1)
     x = work + pool.x + _positions(pool, "x", lanes, (pool.down.n, pool.down.x), (pool.across.n, pool.across.x))
     windows = work + _positions(pool, "out", lanes)
     return (

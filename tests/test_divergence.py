@@ -70,7 +70,7 @@ def test_an_interrupt_on_the_way_to_a_divergence_leaves_what_was_kept(monkeypatc
     X, y = np.random.default_rng(0).random((12, 1, 4, 4), "f4"), np.arange(12) % 3
     net, optimizer = Sequential([Flatten(), Linear(3)], (1, 4, 4), random_state=0), SGD(0.1, momentum=0.9)
     before = net.buffer.copy()
-    monkeypatch.setattr(engine.Trainer, "_slice", overflow)
+    monkeypatch.setattr(engine.Trainer, "_run", overflow)
     with pytest.raises(KeyboardInterrupt):
         fastconv.train(net, X, y, epochs=1, batch_size=4, optimizer=optimizer)
     np.testing.assert_array_equal(net.buffer, before)

@@ -9,7 +9,7 @@ from drawn_networks import draw_network
 
 from fastconv import AvgPool2d, Conv2d, Flatten, Linear, Sequential, tiny_net
 from fastconv.engine import listing, words
-from fastconv.engine.program.lines import KINDS
+from fastconv.engine.program.table import KINDS
 
 DOCS = Path(__file__).parents[1] / "docs"
 ENGINE = (DOCS / "engine.md").read_text()
@@ -37,6 +37,13 @@ def test_the_forward_multiply_adds_are_those_of_the_taps_inside_the_image():
             int(number.replace(",", "")) for row in forward for number in re.findall(r" (\d[\d,]*)  \S*(?:input|out)", row)
         )
         assert found == expected * T
+
+
+def test_every_kind_of_line_has_a_kernel_or_a_loop():
+    from fastconv.engine.machine.interpreter import KERNELS
+    from fastconv.engine.machine.loops import LOOPS
+
+    assert [*KERNELS, *LOOPS] == [*KINDS]
 
 
 def test_every_kind_of_line_has_words():

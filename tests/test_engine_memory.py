@@ -66,7 +66,7 @@ for k in range(int(sys.argv[1])):
         X = copy(data.normal(size=(2 * n, *shape)).astype("f4"))
         y = data.integers(net.output_shape[0], size=2 * n) if loss == "cross_entropy" and len(net.output_shape) == 1 else None
         y, kind = (y, loss) if y is not None else (copy(data.normal(size=(2 * n, *net.output_shape)).astype("f4")), "mse")
-        train(net, X, y, epochs=2, batch_size=n, optimizer=SGD(0.05), loss=kind, random_state=1, backend=backend, n_threads=1)
+        train(net, X, y, epochs=2, batch_size=n, optimizer=SGD(0.01), loss=kind, random_state=1, backend=backend, n_threads=1)
         buffers.append(net.buffer)
         if backend == "compiled":
             np.testing.assert_allclose(net.predict(X), net.forward(X)[0], rtol=1e-3, atol=1e-4)

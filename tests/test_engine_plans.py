@@ -17,11 +17,12 @@ from numpy.testing import assert_array_equal
 
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from fastconv.engine.program import lines, wide
-from fastconv.engine.program.lines import GRADS, KINDS, OWNER, PARAMS, WORK
+from fastconv.engine.program.lines import GRADS, PARAMS, WORK
 from fastconv.engine.program.plan import Plan
-from fastconv.engine.program.registers import FILTERS, TAPS, product_sizes
+from fastconv.engine.program.registers import TAPS, lane_filters, product_sizes
+from fastconv.engine.program.table import KINDS, OWNER, line_of
 
-NETWORKS = int(os.environ.get("FASTCONV_PLANNED", examples(150, 250))) // 5  # to run one takes five times as long as to plan it
+NETWORKS = int(os.environ.get("FASTCONV_PLANNED", examples(150, 250))) // 5  # to run one takes far longer than to plan it
 
 
 class Machine:
@@ -41,24 +42,24 @@ class Machine:
     def places(self, image):
         """Where each number of an image lies in the workspace: int64 (samples, C, H, W)"""
         sample, c, y, x = np.ogrid[: self.layout.products.samples, : image.C, : image.H, : image.W]
-        return image.at + (y * image.W + x) * image.step + c * image.lane + sample
+        return image.at + (y * image.W + x) * image.step + c * image.channel + sample
 
     def ends(self, image):
         """The same for the network's ends, as the machine fills and reads them: [y][x][channel][lane] without gaps."""
         n = self.layout.products.samples
-        return self.places(image._replace(step=image.C * n, lane=n))
+        return self.places(image._replace(step=image.C * n, channel=n))
 
     def forward(self, x):
         """-> y"""
         self.work[self.ends(self.layout.input)] = x
-        self._run(self.plan.forward, {step.owner: step.y for step in self.layout.steps})
+        self._run(self.plan.forward, {step.owner: step.y for step in self.layout.stages})
         return self.work[self.ends(self.layout.output)]
 
     def backward(self, dy, is_first):
         """-> how often each of the gradients was begun"""
         places = self.ends(self.layout.gradient)
         self.work[places], self.tile.is_first = dy.reshape(places.shape), is_first
-        begun = self._run(self.plan.backward, {step.owner: step.dx for step in self.layout.steps})
+        begun = self._run(self.plan.backward, {step.owner: step.dx for step in self.layout.stages})
         return begun[self.starts[GRADS] : self.starts[WORK]]
 
     def _run(self, table, results):
@@ -137,14 +138,14 @@ def test_every_line_is_one_that_vector_code_has(T):
     """Of any other size it does nothing, in silence."""
     sizes, seen = {*product_sizes(T)}, set()
     for _, plan in draw_plans(random.Random(200 + T), 4 * NETWORKS, T):
-        for line in map(lines.line_of, np.concatenate([plan.forward, plan.backward])):
+        for line in map(line_of, np.concatenate([plan.forward, plan.backward])):
             seen.add(type(line))
             if isinstance(line, lines.Product):
                 assert (line.order, line.scalars, line.rows.n) in sizes
             elif isinstance(line, lines.LaneProduct):
-                assert 1 <= line.scalars <= FILTERS and 1 <= line.taps <= TAPS
+                assert 1 <= line.scalars <= lane_filters(T) and 1 <= line.taps <= TAPS
             elif isinstance(line, (lines.Transpose, lines.SumLanes, lines.DotLanes)):
-                assert 1 <= line.rows <= T
+                assert 1 <= line.n_rows <= T
             elif isinstance(line, (lines.MaxPool, lines.MaxPoolBack)):
                 pool, is_exclusive = (line, 0) if isinstance(line, lines.MaxPool) else line
                 assert pool.is_two_by_two == (pool.down.n == pool.across.n == 2)
@@ -163,6 +164,6 @@ def test_weight_decay_spares_the_biases_and_nothing_else():
 @pytest.mark.parametrize("p", [0, 0.1, 0.3, 0.5, 0.999])
 def test_dropout_keeps_what_is_drawn_at_or_above_p(p):
     plan = Plan(Sequential([Dropout(p)], (2, 3, 4)), 8)
-    line = lines.line_of(plan.forward[0])
+    line = line_of(plan.forward[0])
     assert line.mantissa * 2.0**line.exponent == np.float32(1 / (1 - p))
     assert line.threshold / 2**24 >= p > (line.threshold - 1) / 2**24  # of 24 random bits

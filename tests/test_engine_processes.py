@@ -126,8 +126,8 @@ class _Compilations(event.Listener):
 def test_nothing_compiles_for_another_architecture_or_size():
     digest(0)
     listener = _Compilations()
-    shapes = [((1, 5, 5), [Conv2d(8, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(3)]),
-              ((3, 12, 10), [Conv2d(12, 3, stride=2, padding=1), AvgPool2d(2), Dropout(0.5), Flatten(), Linear(7), ReLU(), Linear(3)])]  # fmt: skip
+    other = [Conv2d(12, 3, stride=2, padding=1), AvgPool2d(2), Dropout(0.5), Flatten(), Linear(7), ReLU(), Linear(3)]
+    shapes = [((1, 5, 5), [Conv2d(8, 2), ReLU(), MaxPool2d(2), Flatten(), Linear(3)]), ((3, 12, 10), other)]
     with event.install_listener("numba:compile", listener):
         for shape, layers in shapes:
             for n, batch_size in ((5, 1), (70, 32), (33, 70)):
@@ -165,8 +165,9 @@ def test_a_changed_source_is_compiled_anew(tmp_path, kernel):
 import numpy as np
 from fastconv.engine.machine.loops import {kernel}
 from fastconv.engine.program import lines
+from fastconv.engine.program.table import table_of
 mem = np.arange(64, dtype=np.float32) - 9; tile = np.zeros(8, np.int64)
-{kernel}(mem, lines.table([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
+{kernel}(mem, table_of([(0, lines.ReLU(x=0, out=32, size=16))])[0], tile); print(mem[32:36])
 """
     settings = {
         "cwd": tmp_path,

@@ -1,4 +1,4 @@
-"""What programs are made of, against plain lists: where windows fall, what lies where, how products are cut for the registers."""
+"""What programs are made of, against plain lists: where windows fall, what lies where, how products are cut for registers."""
 
 import random
 from collections import Counter
@@ -12,6 +12,7 @@ from fastconv.engine.program import lines, rectangles
 from fastconv.engine.program.lines import GRADS, PARAMS, WORK, Loop, Place, Product
 from fastconv.engine.program.memory import Conv, Image, Regions, packed_order
 from fastconv.engine.program.registers import for_weights, over_pixels, over_positions, product_sizes
+from fastconv.engine.program.table import KIND, KINDS, OWNER, columns, line_of, table_of
 from fastconv.support.geometry import conv_window
 
 # Rectangles -----------------------------------------------------------------------------------------------------------
@@ -113,18 +114,19 @@ def read(row, columns):
     return type(columns)(*(read(row, column) if isinstance(column, tuple) else row[column] for column in columns))
 
 
-@pytest.mark.parametrize("kind", lines.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_row_holds_its_line(kind):
     line = filled(kind, count(100))
-    (row,) = lines.table([(7, line)])
-    assert lines.KINDS[row[lines.KIND]] is kind and row[lines.OWNER] == 7
-    assert lines.line_of(row) == line == read(row, lines.columns(kind))
+    (row,) = table_of([(7, line)])
+    assert KINDS[row[KIND]] is kind and row[OWNER] == 7
+    assert line_of(row) == line == read(row, columns(kind))
 
 
 def test_a_place_and_a_product_move_by_what_is_said():
     assert Place(WORK, 5).moved(3) == Place(WORK, 8)
-    line = Product(0, 1, Place(GRADS, 1), Place(WORK, 2), Place(PARAMS, 3), bias=4, mask=5)
-    moved = Product(0, 1, Place(GRADS, 1001), Place(WORK, 12), Place(PARAMS, 103), bias=100004, mask=10005)
+    line = Product(order=0, scalars=1, out=Place(GRADS, 1), x=Place(WORK, 2), w=Place(PARAMS, 3), bias=4, mask=5)
+    places = {"out": Place(GRADS, 1001), "x": Place(WORK, 12), "w": Place(PARAMS, 103)}
+    moved = Product(order=0, scalars=1, **places, bias=100004, mask=10005)
     assert line.moved(x=10, w=100, out=1000, mask=10000, bias=100000) == moved
 
 
@@ -236,16 +238,16 @@ START = {"out": Place(WORK, 10**7), "x": Place(WORK, 1000), "w": Place(PARAMS, 0
 @pytest.mark.parametrize("T", [4, 8, 16])
 @pytest.mark.parametrize("order", [lines.ADJACENT, lines.ROWS_APART])
 def test_products_over_positions_are_cut_into_pieces(order, T):
-    for scalars, rows, columns, w in product(range(1, T + 1), (1, 2, 5), (1, 2, 3, 4), (0, 7)):
-        q, p = Loop(rows, 10**3, 0, 10**5, 10**5), Loop(columns, 31, w, 10**3, 10**3)
-        line = Product(order, scalars, **START, q=q, p=p)
+    for scalars, n, across, w in product(range(1, T + 1), (1, 2, 5), (1, 2, 3, 4), (0, 7)):
+        q, p = Loop(n, 10**3, 0, 10**5, 10**5), Loop(across, 31, w, 10**3, 10**3)
+        line = Product(order=order, scalars=scalars, **START, q=q, p=p)
         assert_pieces(over_positions(line, T), sums(line, T), T)
 
 
 @pytest.mark.parametrize("T", [4, 8, 16])
 @pytest.mark.parametrize("order", [lines.ADJACENT, lines.ROWS_APART])
 def test_products_for_weights_are_cut_into_pieces(order, T):
-    apart, area, line = T if order == lines.ROWS_APART else 1, 10**4, Product(order, 0, **START)
+    apart, area, line = T if order == lines.ROWS_APART else 1, 10**4, Product(order=order, **START)
     for F, scalars in product((1, T, T + 1, 3 * T, 4 * T + 1), (*range(1, 2 * T + 3), 5 * T)):
         conv = Conv(conv_window(1, 1, (1, 1), 1, 0, 1), 1, scalars, F, T, 0, -1)
         expected = [
@@ -260,7 +262,7 @@ def test_products_for_weights_are_cut_into_pieces(order, T):
 
 @pytest.mark.parametrize("T", [4, 8, 16])
 def test_products_over_pixels_are_cut_into_pieces(T):
-    line, block = Product(lines.STRIDED, 0, **START), 10**4
+    line, block = Product(order=lines.STRIDED, **START), 10**4
     for height, width, blocks in product((1, 2, 7), (*range(1, T + 3), 3 * T), (1, 2, 3)):
         rows, columns = Loop(height, 0, 10**3, 10**5), Loop(width, 0, 7, 10**3)
         expected = []

@@ -1,12 +1,16 @@
 """A layer typed from memory of another library is right, or says in one line how it is typed here."""
 
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import fastconv
 from fastconv import AvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Sequential
+from fastconv.layers import LAYERS, Layer
 
 MISTYPED = [
     (lambda: Conv2d(1, 8, 3), TypeError, r"Conv2d\(1, 8, 3\): .*input channels is inferred: write Conv2d\(8, 3\)"),
@@ -104,3 +108,52 @@ def test_a_field_of_any_kind_is_saved_as_a_plain_one(layer, plain, tmp_path):
     assert all(type(value) in (int, float, bool, str, tuple, type(None)) for value in vars(layer).values())
     x = np.random.default_rng(0).random((2, 2, 6, 7))
     assert_array_equal(again.predict(x), Sequential([*flat, plain], (2, 6, 7), random_state=0).predict(x))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_known_wherever_layers_are_listed(name):
+    """What CONTRIBUTING's steps leave to be remembered."""
+    from test_small_networks import LAYERS as SMALL
+
+    from fastconv import explain, layers
+    from fastconv.engine.program import layout, operations
+    from fastconv.files import onnx
+
+    docs, kind = Path(fastconv.__file__).parents[1] / "docs", LAYERS[name]
+    assert getattr(fastconv, name) is kind and name in fastconv.__all__, "fastconv/__init__.py"
+    assert any(isinstance(layer, kind) for network in SMALL.values() for layer in network), "tests/test_small_networks.py"
+    assert kind in onnx._NODES or kind is layers.Dropout, "fastconv/files/onnx.py"
+    assert kind in explain.operations.OPERATIONS, "fastconv/explain/operations"
+    assert kind in layout._PLACES or kind is layers.Flatten, "fastconv/engine/program/layout.py"
+    lines = operations.FORWARD.keys() & operations.BACKWARD.keys()
+    assert kind in lines or kind in (layers.Flatten, layers.Linear), "fastconv/engine/program/operations.py"
+    assert re.search(rf"^   {name}$", (docs / "api.rst").read_text(), re.M), "docs/api.rst"
+    assert re.search(rf"\b{name}\b", (docs / "networks.md").read_text()), "docs/networks.md"
+
+
+class Doubled(Layer):
+    """A layer that nothing knows."""
+
+    def forward(self, ops, x, params, rng):
+        return 2 * x, None
+
+    def backward(self, ops, dy, cache, need_dx):
+        return 2 * dy, ()
+
+
+def test_a_layer_of_ones_own_is_refused_in_one_line_where_it_is_not_known(tmp_path):
+    net, x = Sequential([Doubled(), Flatten(), Linear(2)], (1, 2, 2), random_state=0), np.ones((3, 1, 2, 2), "f4")
+    assert_array_equal(net.forward(x)[0], 2 * x.reshape(3, 4) @ net.params["2.weight"].T + net.params["2.bias"])
+    settings = {"epochs": 1, "batch_size": 3, "optimizer": fastconv.SGD(0.1)}
+    fastconv.train(net, x, np.array([0, 1, 1]), **settings, backend="im2col")
+    for refused in (
+        lambda: net.save(tmp_path / "net.safetensors"),
+        lambda: net.to_onnx(tmp_path / "net.onnx"),
+        lambda: net.predict(x),
+        lambda: fastconv.train(net, x, np.array([0, 1, 1]), **settings),
+    ):
+        with pytest.raises(TypeError, match="Doubled object"):
+            refused()
+    with pytest.raises(ValueError, match="no script for"):
+        fastconv.explain.trace(net, x, np.array([0, 1, 1])).to_html(tmp_path / "page.html")
+    assert not [*tmp_path.iterdir()]

@@ -1,7 +1,7 @@
 """What is used of Numba's inside is there.
 
-No upper bound in pyproject.toml keeps users from a release that works, so this says by name what a new one took away; `make lowest`
-runs it with the oldest.
+No upper bound in pyproject.toml keeps users from a release that works, so this says by name what a new one took away; `make
+lowest` runs it with the oldest.
 """
 
 import ast

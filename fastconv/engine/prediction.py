@@ -11,7 +11,7 @@ from .machine.steps import pack, run_predict
 from .plans import plan_of, threads_for
 from .vector.lanes import T
 
-_SLICE = 2e9
+_SLICE_WORK = 2e9
 """Multiply-adds before Python may look for Ctrl-C."""
 
 
@@ -24,7 +24,7 @@ def predict(net, x, n_threads=None):
     memory, ends = memory_for(plan.layout, 0, 0, n_threads), ends_of(plan.layout)
     pack(net.buffer, memory.floats, plan.layout.packed)
     out, flat = np.empty((len(x), prod(net.output_shape)), np.float32), x.reshape(len(x), prod(net.input_shape))
-    stride = T * n_threads * max(1, int(_SLICE / (plan.multiply_adds + 1)) // (T * n_threads))
+    stride = T * n_threads * max(1, int(_SLICE_WORK / (plan.multiply_adds + 1)) // (T * n_threads))
     for first in range(0, len(x), stride):
         span, crew = (first, min(first + stride, len(x))), np.zeros(CREW, np.int64)
 

@@ -17,12 +17,16 @@ from .machine.update import update_of
 from .plans import plan_of, threads_for
 from .program.plan import products_for
 
-_SLICE = 0.15
+_SLICE_SECONDS = 0.15
 """Seconds in compiled code before Python may look for Ctrl-C."""
 _KEEP_EVERY = 1.0
 """Seconds after which weights and states go back to the network: a divergence is found in little more than twice that."""
 _PACE = 1e9
 """Multiply-adds a second that every machine makes: how long the first slice is."""
+_GROWTH = 64
+"""Of a slice over the one before, at most: the first may have compiled."""
+_PRODUCTS = 3
+"""Of a layer: y, dw and dx."""
 _PIECE = 2**14
 """Parameters whose update is worth sharing: about 5 us."""
 _LARGE, _SHARDS, _SHARDS_OF_LARGE = 2**18, 8, 4
@@ -39,7 +43,7 @@ class _State(NamedTuple):
     done: int  # of this call
 
 
-class _Slice(NamedTuple):
+class _Epochs(NamedTuple):
     """What a call trains: epochs over `orders`, and what comes of it."""
 
     orders: np.ndarray
@@ -62,12 +66,12 @@ class Trainer:
         self.program = Program(self.plan.forward, self.plan.backward, interpreter.addresses())
         batch, most = min(batch_size, len(X)), _SHARDS if self.plan.layout.n_packed < _LARGE else _SHARDS_OF_LARGE
         self.n_shards = min(most, -(-batch // self.plan.samples))
-        work = self.plan.multiply_adds * 3 * batch
+        work = self.plan.multiply_adds * _PRODUCTS * batch
         self.n_threads = threads_for(n_threads, self.n_shards, work)
         self.memory, self.ends = memory_for(self.plan.layout, 2, self.n_shards, self.n_threads), ends_of(self.plan.layout)
         self.data = _data(X, y, weights, loss)
         self.seed, self.steps = int(mix(np.uint32(seed))), np.zeros(2, np.int64)
-        self.pace = max(1, int(_SLICE * _PACE / (work + 1)))
+        self.pace = max(1, int(_SLICE_SECONDS * _PACE / (work + 1)))
 
     def __call__(self, orders, batch_size):
         """Train an epoch on the samples of each row of `orders` (epochs, n) in turn; -> the mean loss over each.
@@ -77,20 +81,20 @@ class Trainer:
         DivergenceError
             With the epoch of this call and the step; network and optimizer are as before it.
         """
-        work = _Slice(orders, min(batch_size, orders.shape[1]), np.zeros(self.n_shards), np.zeros((len(orders), 2)))
-        per_epoch = -(-orders.shape[1] // work.batch_size)
+        call = _Epochs(orders, min(batch_size, orders.shape[1]), np.zeros(self.n_shards), np.zeros((len(orders), 2)))
+        per_epoch = -(-orders.shape[1] // call.batch_size)
         n_steps = len(orders) * per_epoch
         state, done, since = self._begin(), 0, perf_counter()
         try:
             while done < n_steps:
                 stop = min(done + self.pace, n_steps)
                 began = perf_counter()
-                self._slice(work, done, stop)
-                if not self._is_finite(work.sums):
-                    raise DivergenceError("", *divmod(self._rewind(state, work, stop), per_epoch))
+                self._run(call, done, stop)
+                if not self._is_finite(call.sums):
+                    raise DivergenceError("", *divmod(self._rewind(state, call, stop), per_epoch))
                 now = perf_counter()
-                # The next slice takes about _SLICE; the first one may have compiled.
-                self.pace = max(1, min(64 * self.pace, int((stop - done) * _SLICE / max(now - began, 1e-9))))
+                # The next slice takes about _SLICE_SECONDS.
+                self.pace = max(1, min(_GROWTH * self.pace, int((stop - done) * _SLICE_SECONDS / max(now - began, 1e-9))))
                 done = stop
                 if now - since > _KEEP_EVERY:
                     state, since = self._keep(state, done), now
@@ -102,7 +106,7 @@ class Trainer:
                 self._store(state)
             raise
         self._store(state)
-        return (work.sums[:, 0] / work.sums[:, 1]).tolist()
+        return (call.sums[:, 0] / call.sums[:, 1]).tolist()
 
     def _parameters_and_states(self):
         return self.memory.floats[: 3 * self.memory.n_params]
@@ -111,26 +115,27 @@ class Trainer:
         """Whether the losses, the parameters and the optimizer's states are."""
         return is_finite(sums[:, 0]) and is_finite(self._parameters_and_states())
 
-    def _rewind(self, state, work, stop):
+    def _rewind(self, state, call, stop):
         """Back to `state`, then on to just before the step that is not finite; -> its number
 
         It lies before `stop`. The same steps give the same bits, so halving the way finds it in twice the time to it.
         """
         self._load(state)
         while stop - state.done > 1:
-            middle, work = (state.done + stop) // 2, work.again()
-            self._slice(work, state.done, middle)
-            if self._is_finite(work.sums):
+            middle, call = (state.done + stop) // 2, call.again()
+            self._run(call, state.done, middle)
+            if self._is_finite(call.sums):
                 state = self._keep(state, middle)
             else:
                 stop = middle
                 self._load(state)
         return state.done
 
-    def _slice(self, work, first, stop):
+    def _run(self, call, first, stop):
         crew, before = np.zeros(CREW, np.int64), self.steps - first
         pieces = max(1, min(self.n_threads, self.memory.n_params // _PIECE))
-        job = Job(work.orders, work.batch_size, first, stop, before, self.seed, self.n_shards, pieces, work.losses, work.sums)
+        counts = {"seed": self.seed, "n_shards": self.n_shards, "n_pieces": pieces}
+        job = Job(first=first, stop=stop, before=before, **counts, **call._asdict())
         optimizer = update_of(self.optimizer, self.plan.layout.biases)
 
         def run(thread):

@@ -4,6 +4,7 @@ from ..layers import Linear
 from .program import lines
 from .program.bounds import Atlas
 from .program.plan import Plan, products_for
+from .program.table import OWNER, line_of
 
 _HEADINGS = "", "layer", "computes", "at once", "times", "terms", "multiply-adds", "reads", "writes"
 _NUMBERS = {0, 6}
@@ -17,14 +18,16 @@ def listing(net, *, batch_size=32, lanes=None):
     ----------
     net : Sequential
     batch_size : int
-        Batches of up to three are trained a sample at a time, by another program.
+        Batches of up to three are trained a sample at a time, by another program, where the network allows it.
     lanes : int, optional
         Floats in a vector; those of this machine unless given.
 
-    Returns ------- str A table of the forward program, and one of the backward program, for a tile of `lanes` samples, or of
-        one. "at once" are the sums held in registers, rows times scalars; "times" how often, loop by loop; "terms" what each
-        sum adds up. Places are those of `Sequential.params` and of `fastconv.explain`, and how many floats from their
-        beginning.
+    Returns
+    -------
+    str
+        A table of the forward program, and one of the backward program, for a tile of `lanes` samples, or of one. "at once"
+        are the sums held in registers, "times" how often, loop by loop; "terms" what each sum adds up. Places are those of
+        `Sequential.params` and of `fastconv.explain`, and how many floats from their beginning.
 
     Examples
     --------
@@ -56,41 +59,41 @@ class _Names:
 
     def __init__(self, layout):
         self._atlas = Atlas(layout)
-        self._images = {layout.input.at: "input"} | {step.y.at: f"{step.owner}.out" for step in layout.steps}
+        self._images = {layout.input.at: "input"} | {stage.y.at: f"{stage.owner}.out" for stage in layout.stages}
 
-    def of(self, touches, step, is_back):
-        """-> what a line of `step` reads, and what it writes"""
+    def of(self, touches, stage, is_back):
+        """-> what a line of `stage` reads, and what it writes"""
         found = {True: {}, False: {}}  # as sets that keep their order
         for touch in touches:
             region = self._atlas.region(touch.place)
-            name, offset = self._of(touch, region, step, is_back), touch.place.at - region.at
+            name, offset = self._of(touch, region, stage, is_back), touch.place.at - region.at
             found[touch.writes][f"{name}+{offset}" if offset else name] = None
         return ", ".join(found[False]), ", ".join(found[True])
 
-    def _of(self, touch, region, step, is_back):
+    def _of(self, touch, region, stage, is_back):
         if touch.place.segment != lines.WORK:
             return f"{'d ' * (touch.place.segment == lines.GRADS)}{region.owner}.{region.name}"
         if region.name == "argmax":
             return f"{region.owner}.argmax"
-        if is_back and step.dx and region.at == step.dx.at and (touch.writes or touch.name in ("out", "dx")):
-            return f"d {self._images[step.x.at]}"
-        if is_back and region.at == step.dy.at and touch.name not in ("mask", "y"):
-            return f"d {self._images[step.y.at]}"
+        if is_back and stage.dx and region.at == stage.dx.at and (touch.writes or touch.name in ("out", "dx")):
+            return f"d {self._images[stage.x.at]}"
+        if is_back and region.at == stage.dy.at and touch.name not in ("mask", "y"):
+            return f"d {self._images[stage.y.at]}"
         return self._images.get(region.at, region.name)
 
 
 def _rows(net, plan, table, is_back):
     """A row of texts for each line."""
-    names, steps = _Names(plan.layout), {step.owner: step for step in plan.layout.steps}
+    names, stages = _Names(plan.layout), {stage.owner: stage for stage in plan.layout.stages}
     for number, row in enumerate(table):
-        line, step, T = lines.line_of(row), steps[row[lines.OWNER]], plan.layout.T
-        layer = net.layers[step.owner]
+        line, stage, T = line_of(row), stages[row[OWNER]], plan.layout.T
+        layer = net.layers[stage.owner]
         touches = [touch for touch in line.touches(T) if touch.when]
         at_once, times, terms = map(_product_of, _COUNTS[type(line)](line, T))
         work = f"{line.multiply_adds(T):,}" if hasattr(line, "multiply_adds") else ""
-        reads, writes = names.of(touches, step, is_back)
-        computes = _PRODUCTS.get(type(line), _computes)(line, layer, step, writes)
-        yield str(number), f"{step.owner} {type(layer).__name__}", computes, at_once, times, terms, work, reads, writes
+        reads, writes = names.of(touches, stage, is_back)
+        computes = _PRODUCTS.get(type(line), _computes)(line, layer, stage, writes)
+        yield str(number), f"{stage.owner} {type(layer).__name__}", computes, at_once, times, terms, work, reads, writes
 
 
 def _aligned(rows):
@@ -116,7 +119,7 @@ def _positions(line):
 
 
 def _pool_counts(pool, T):
-    return None, _over(pool.q.n, pool.p.n, pool.rows), _over(pool.down.n, pool.across.n)
+    return None, _over(pool.q.n, pool.p.n, pool.n_rows), _over(pool.down.n, pool.across.n)
 
 
 _COUNTS = {
@@ -126,9 +129,9 @@ _COUNTS = {
         _over(line.outer.n, line.middle.n, line.inner.n, line.run),
     ),
     lines.LaneProduct: lambda line, T: ([line.scalars, line.taps], [], _positions(line)),
-    lines.Transpose: lambda line, T: ([line.rows], _positions(line), None),
-    lines.SumLanes: lambda line, T: ([line.rows], _positions(line), [T]),
-    lines.DotLanes: lambda line, T: ([line.rows], _positions(line), _over(line.blocks, T)),
+    lines.Transpose: lambda line, T: ([line.n_rows], _positions(line), None),
+    lines.SumLanes: lambda line, T: ([line.n_rows], _over(line.p.n), [T]),
+    lines.DotLanes: lambda line, T: ([line.n_rows], _positions(line), _over(line.blocks, T)),
     lines.MaxPool: _pool_counts,
     lines.MaxPoolBack: lambda line, T: _pool_counts(line.pool, T),
     lines.ReLU: lambda line, T: (None, [line.size // T], None),
@@ -152,24 +155,24 @@ _COMPUTES = {
 }
 
 
-def _computes(line, layer, step, writes):
+def _computes(line, layer, stage, writes):
     return _COMPUTES[type(line)]
 
 
-def _product(line, layer, step, writes):
+def _product(line, layer, stage, writes):
     if line.out.segment == lines.GRADS:
         if line.run == 0:
             return "0 in a shard's first tile"
-        return _db(layer) if writes.partition("+")[0].endswith("bias") else _dw(layer, step)
+        return _db(layer) if writes.partition("+")[0].endswith("bias") else _dw(layer, stage)
     is_dx = line.order == lines.ROWS_APART or line.x.segment == lines.WORK and line.order == lines.STRIDED
-    return _dx(line, layer, step) if is_dx else _y(line, layer, step)
+    return _dx(line, layer, stage) if is_dx else _y(line, layer, stage)
 
 
-def _lane_product(line, layer, step, writes):
-    return f"{_db(layer) if 'bias' in writes else _dw(layer, step)}, lane by lane"
+def _lane_product(line, layer, stage, writes):
+    return f"{_db(layer) if 'bias' in writes else _dw(layer, stage)}, lane by lane"
 
 
-def _sum_lanes(line, layer, step, writes):
+def _sum_lanes(line, layer, stage, writes):
     return f"{'db' if writes.partition('+')[0].endswith('bias') else 'dw'} += Σ over the lanes"
 
 
@@ -177,35 +180,35 @@ _PRODUCTS = {
     lines.Product: _product,
     lines.LaneProduct: _lane_product,
     lines.SumLanes: _sum_lanes,
-    lines.DotLanes: lambda line, layer, step, writes: _dx(line, layer, step),
+    lines.DotLanes: lambda line, layer, stage, writes: _dx(line, layer, stage),
 }
 """Kinds that compute one thing or another."""
 
 
-def _y(line, layer, step):
+def _y(line, layer, stage):
     bias = line.init == lines.BIAS
     if isinstance(layer, Linear):
         y = f"y[o] = {'b[o] + ' * bias}Σ w[o,i] x[i]"
     else:
-        y = f"y[f,i,j] = {'b[f] + ' * bias}Σ w[f,c,u,v] x[c,{_seen(step.what.window)}]"
+        y = f"y[f,i,j] = {'b[f] + ' * bias}Σ w[f,c,u,v] x[c,{_seen(stage.what.window)}]"
     return f"{y}, then max(0, y)" if line.final == lines.RELU else y
 
 
-def _dw(layer, step):
+def _dw(layer, stage):
     if isinstance(layer, Linear):
         return "dw[o,i] += dy[o] x[i]"
-    return f"dw[f,c,u,v] += Σ dy[f,i,j] x[c,{_seen(step.what.window)}]"
+    return f"dw[f,c,u,v] += Σ dy[f,i,j] x[c,{_seen(stage.what.window)}]"
 
 
 def _db(layer):
     return "db[o] += dy[o]" if isinstance(layer, Linear) else "db[f] += Σ dy[f,i,j]"
 
 
-def _dx(line, layer, step):
+def _dx(line, layer, stage):
     if isinstance(layer, Linear):
         dx = f"dx[i] {'+' * _is_added(line)}= Σ w[o,i] dy[o]"
     else:
-        dx = f"dx[c,h,w] {'+' * _is_added(line)}= Σ w[f,c,u,v] dy[f,i,j], {_seen(step.what.window)} = h,w"
+        dx = f"dx[c,h,w] {'+' * _is_added(line)}= Σ w[f,c,u,v] dy[f,i,j], {_seen(stage.what.window)} = h,w"
     return f"{dx}, 0 where x = 0" if line.final == lines.MASK else dx
 
 

@@ -27,7 +27,8 @@ class Diagnosis:
     Attributes
     ----------
     mistake : str or None
-        One of `fastconv.explain.mistakes.MISTAKES`; None where the gradient is right, "unknown" where nothing explains it.
+        Such as those of `fastconv.explain.mistakes.MISTAKES`; None where the gradient is right, "unknown" where nothing
+        explains it.
     mistakes : tuple of str
         Where several together explain it; `mistake` is the first.
     confidence : float

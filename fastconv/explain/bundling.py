@@ -1,7 +1,7 @@
 """The page's scripts are modules; a page opened from a file may import none, so they are joined into one script.
 
-Each becomes a function of its own that returns what it exports. Of imports two forms are known; exported is a const or a function,
-where it stands::
+Each becomes a function of its own that returns what it exports. Of imports two forms are known; exported is a const or a
+function, where it stands::
 
     import { offset, unravel } from "../trace/arrays.js";
     import "../operations/*.js";

@@ -9,9 +9,8 @@ from string import Template
 
 from .. import __version__
 from ..files.writing import write_whole
-from ..layers import Dropout
 from .bundling import bundle
-from .equations import dropout_scale
+from .operations import OPERATIONS
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
@@ -21,6 +20,9 @@ _PAGE = resources.files(__package__) / "page"
 
 def write_page(trace, path):
     """`Trace.to_html`."""
+    for layer in trace.layers:
+        if type(layer) not in OPERATIONS:
+            raise ValueError(f"the page has no script for {layer!r}; trace.to_text shows its numbers")
     shown = [name for name in trace.names if not name.endswith(".cols")]
     cells = sum(trace[name].size for name in shown)
     if cells > LARGEST:
@@ -33,7 +35,7 @@ def write_page(trace, path):
         "loss": trace.loss,
         "editable": cells <= EDITABLE,
         "constants": trace.constants,
-        "layers": [_layer(layer, shape) for layer, shape in zip(trace.layers, trace.shapes)],
+        "layers": [_layer(operation) for operation in trace.operations[: len(trace.layers)]],
         "arrays": [_array(trace, name) for name in shown],
     }
     network = " → ".join(type(layer).__name__ for layer in trace.layers)
@@ -62,13 +64,11 @@ def _scripts(folder, path=""):
             yield path + item.name, _read(path + item.name)
 
 
-def _layer(layer, shape):
-    described = {"type": type(layer).__name__}
+def _layer(operation):
+    layer, described = operation.layer, {"type": type(operation.layer).__name__}
     if hasattr(layer, "window"):
-        described["window"] = {name: int(value) for name, value in layer.window(shape)._asdict().items()}
-    if isinstance(layer, Dropout):
-        described["scale"] = dropout_scale(layer)
-    return described | {name: getattr(layer, name) for name in ("groups", "p") if hasattr(layer, name)}
+        described["window"] = {name: int(value) for name, value in layer.window(operation.shape)._asdict().items()}
+    return described | operation.settings()
 
 
 def _array(trace, name):

@@ -97,6 +97,8 @@ class _Graph:
             if isinstance(layer, Dropout):
                 continue
             params = [self.constant(name, net.params[name].astype(np.float32)) for name in net._names[index]]
+            if type(layer) not in _NODES:
+                raise TypeError(f"ONNX models hold fastconv's own layers only, not layer {index}, {layer!r}")
             operator, attributes = _NODES[type(layer)](layer, shape)
             x = self.append(operator, [x, *params], **attributes)
         return self.append("Identity", [x], y)

@@ -17,19 +17,11 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 
-from .. import layers as _layers
-from ..layers import checked_shape, infer_shapes, parameter_layout
+from ..layers import LAYERS, checked_shape, infer_shapes, parameter_layout
 from ..support.arrays import empty
 from .writing import write_whole
 
 VERSION = 1
-_LAYERS = {
-    layer.__name__: layer
-    for layer in (
-        *(_layers.Conv2d, _layers.ReLU, _layers.Flatten, _layers.Dropout),
-        *(_layers.MaxPool2d, _layers.AvgPool2d, _layers.Linear),
-    )
-}
 _DTYPES = {"F32": "float32", "F64": "float64"}
 _DESCRIPTION = {"version": int, "input_shape": list, "dtype": str, "layers": list, "tensors": dict, "header": str}
 """What the metadata key holds, beside "estimator"."""
@@ -196,7 +188,10 @@ def _read_tensor(file, name, value, checksum):
 
 
 def describe_layers(layers):
-    """Layers as JSON."""
+    """Layers as JSON; TypeError for one that `build_layers` could not build."""
+    for layer in layers:
+        if LAYERS.get(type(layer).__name__) is not type(layer):
+            raise TypeError(f"a model file cannot hold {layer!r}, only fastconv's own layers: {', '.join(LAYERS)}")
     return [[type(layer).__name__, vars(layer)] for layer in layers]
 
 
@@ -208,9 +203,9 @@ def build_layers(described):
 
 
 def _build_layer(name, fields):
-    if name not in _LAYERS:
+    if name not in LAYERS:
         raise ModelFileError(f"unknown layer {name!r}")
-    kinds = {field.name: get_args(field.type) or (field.type,) for field in fields_of(_LAYERS[name])}
+    kinds = {field.name: get_args(field.type) or (field.type,) for field in fields_of(LAYERS[name])}
     for field, value in fields.items():
         if field not in kinds:
             raise ModelFileError(f"{name} has no field {field!r}")
@@ -219,7 +214,7 @@ def _build_layer(name, fields):
             raise ModelFileError(
                 f"{name} with {field}={value!r}, expected {' or '.join(kind.__name__ for kind in kinds[field])}"
             )
-    return _LAYERS[name](**fields)
+    return LAYERS[name](**fields)
 
 
 def _header_hash(header):

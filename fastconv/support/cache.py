@@ -23,6 +23,8 @@ from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
 _POSIX = os.name == "posix"
+HASH_DIGITS = 16
+"""Of a SHA-256 in the name of a file or a folder."""
 ADVICE = "set NUMBA_CACHE_DIR to a folder that only you can write to"
 
 
@@ -71,7 +73,7 @@ class KernelCache(NullCache):
 
     def _path(self, sig, codegen):
         kind = hashlib.sha256(repr((sig, codegen.magic_tuple(), self._settings)).encode()).hexdigest()
-        return self._folder and os.path.join(self._folder, f"{self._name}-{kind[:16]}.nbc")
+        return self._folder and os.path.join(self._folder, f"{self._name}-{kind[:HASH_DIGITS]}.nbc")
 
     def _warn(self, message):
         if not KernelCache._has_warned:

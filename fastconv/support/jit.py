@@ -7,7 +7,7 @@ try:
     import numba
     from numba.core.compiler_lock import global_compiler_lock
 
-    from .cache import KernelCache, refusal, sources
+    from .cache import HASH_DIGITS, KernelCache, refusal, sources
 
     MISSING = None
 except ImportError as error:  # not installed, or not for this NumPy
@@ -44,7 +44,7 @@ def kernel(function=None, *, key=None):
 def fingerprint(module):
     """Its name, and a hash over its file."""
     package, _, stem = module.rpartition(".")
-    return f"{stem}-{hashlib.sha256(b''.join(sources(package, stem))).hexdigest()[:16]}"
+    return f"{stem}-{hashlib.sha256(b''.join(sources(package, stem))).hexdigest()[:HASH_DIGITS]}"
 
 
 def require_numba():

@@ -90,8 +90,9 @@ def _patches(x, window):
 
 def _reduced(ufunc, x, window, nothing):
     """x (C, H, W, N) -> (N, C, OH, OW): `ufunc` over what each window sees of the image, first down, then across."""
-    y = _reduced_along(1, ufunc, x, window.down, nothing)
-    return _batch_first(_reduced_along(2, ufunc, y, window.across, nothing))
+    H, W, KH, KW, SH, SW, DH, DW, PT, PB, PL, PR, OH, OW = window
+    y = _reduced_along(1, ufunc, x, (H, KH, SH, DH, PT, OH), nothing)
+    return _batch_first(_reduced_along(2, ufunc, y, (W, KW, SW, DW, PL, OW), nothing))
 
 
 def _reduced_along(axis, ufunc, x, window, nothing):

@@ -2,7 +2,7 @@
 
 Work is a row of phases of tasks. Whoever is there takes the next task of the phase; the last to finish opens the next phase.
 A thread that comes late, because its core was asleep or busy (2 ms on a virtual machine), keeps nobody waiting. Threads are
-started for each call, for slices of up to a fifth of a second: no pool that a fork could break, nothing shared between two
+started for each call, for slices of up to 0.15 s: no pool that a fork could break, nothing shared between two
 Python threads that train at once.
 """
 
@@ -19,6 +19,7 @@ _SPINS = 2000
 STATE, DONE = 0, 8
 """Cells of a crew's memory, on cache lines of their own: phase << 32 | next task; how many tasks of the phase are done."""
 CREW = 16
+"""Cells of it."""
 
 
 if USE_TWIN:

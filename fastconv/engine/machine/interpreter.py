@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from ..program import lines
-from ..program.lines import KIND, KINDS
+from ..program.table import KIND, KINDS
 from ..vector import lane_product, max_pool, product, transpose
 from ..vector.compiling import address, compile_aloud
 from ..vector.instructions import call_address, exchange_mode

@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..program.memory import CACHE_LINE
 from ..vector.lanes import T
-
-FLOATS_A_LINE = 16
-"""Of a cache line, parts of which no two threads write."""
 
 
 class Memory(NamedTuple):
@@ -95,8 +93,8 @@ class Shard(NamedTuple):
 
 def aligned_zeros(size):
     """`size` floats, so that rows lie on cache lines."""
-    whole = np.zeros(size + FLOATS_A_LINE, np.float32)
-    start = -whole.ctypes.data % (4 * FLOATS_A_LINE) // 4
+    whole = np.zeros(size + CACHE_LINE, np.float32)
+    start = -whole.ctypes.data % (4 * CACHE_LINE) // 4
     return whole[start : start + size]
 
 

@@ -6,14 +6,15 @@ Each takes (mem, line, tile), as all kernels do; `work` is any of them.
 import numpy as np
 
 from ..program import lines
-from ..program.lines import KIND, KINDS, TILE
+from ..program.lines import TILE
+from ..program.table import KIND, KINDS, columns
 from ..vector.lanes import kernel
 
-_zero, _relu, _relu_back = lines.columns(lines.Zero), lines.columns(lines.ReLU), lines.columns(lines.ReLUBack)
-_avg, _drop = lines.columns(lines.AvgPool), lines.columns(lines.Dropout)  # backward's pool has its fields in the same columns
-RELU, RELU_BACK, AVG_POOL, AVG_POOL_BACK, DROPOUT, ZERO = (
-    KINDS.index(kind) for kind in (lines.ReLU, lines.ReLUBack, lines.AvgPool, lines.AvgPoolBack, lines.Dropout, lines.Zero)
-)
+_zero, _relu, _relu_back = columns(lines.Zero), columns(lines.ReLU), columns(lines.ReLUBack)
+_avg, _drop = columns(lines.AvgPool), columns(lines.Dropout)  # backward's pool has its fields in the same columns
+LOOPS = lines.ReLU, lines.ReLUBack, lines.AvgPool, lines.AvgPoolBack, lines.Dropout, lines.Zero
+"""The kinds of lines that `work` knows."""
+_IS_RELU, _IS_RELU_BACK, _IS_AVG_POOL, _IS_AVG_POOL_BACK, _IS_DROPOUT, _IS_ZERO = map(KINDS.index, LOOPS)
 
 
 @kernel
@@ -145,15 +146,15 @@ def _drop_units(x, y, samples, units, first, threshold, scale):
 def work(mem, line, tile):
     """Any line whose kind has no kernel of its own."""
     kind = line[KIND]
-    if kind == ZERO:
+    if kind == _IS_ZERO:
         zero(mem, line, tile)
-    elif kind == RELU:
+    elif kind == _IS_RELU:
         relu(mem, line, tile)
-    elif kind == RELU_BACK:
+    elif kind == _IS_RELU_BACK:
         relu_back(mem, line, tile)
-    elif kind == AVG_POOL:
+    elif kind == _IS_AVG_POOL:
         avg_pool(mem, line, tile)
-    elif kind == AVG_POOL_BACK:
+    elif kind == _IS_AVG_POOL_BACK:
         avg_pool_back(mem, line, tile)
-    elif kind == DROPOUT:
+    elif kind == _IS_DROPOUT:
         dropout(mem, line, tile)

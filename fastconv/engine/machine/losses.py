@@ -1,9 +1,9 @@
-"""The loss of a tile and its gradient; lanes without a sample have neither. Outputs are numbered [c][y][x], rows are stored
-[y][x][c].
+"""The loss of a tile and its gradient; lanes without a sample have neither.
 
-Each takes the memory's floats, where the workspace begins, the ends of the program, what y is compared with, the tile's
-samples and their shares of the batch; it writes dy and returns the sum of share * loss. Arrays go one by one, not in tuples,
-of which Numba would count the references to every member at every call (0.25 us a step).
+Outputs are numbered [c][y][x], rows are stored [y][x][c]. Each function takes the memory's floats, where the workspace
+begins, the ends of the program, what y is compared with, the tile's samples and their shares of the batch; it writes dy and
+returns the sum of share * loss. Arrays go one by one, not in tuples, of which Numba would count the references to every
+member at every call (0.25 us a step).
 """
 
 from math import exp, log, log1p
@@ -15,7 +15,11 @@ from ..vector.lanes import T, kernel
 from ..vector.softmax import softmax, softmax_of_one
 
 CROSS_ENTROPY, MEAN_SQUARES, BINARY_CROSS_ENTROPY = range(3)
-_KINDS = dict(zip(("cross_entropy", "mse", "binary_cross_entropy_with_logits"), range(3)))
+_KINDS = {
+    "cross_entropy": CROSS_ENTROPY,
+    "mse": MEAN_SQUARES,
+    "binary_cross_entropy_with_logits": BINARY_CROSS_ENTROPY,
+}
 
 
 def loss_kind(name):

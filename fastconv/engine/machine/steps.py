@@ -3,11 +3,12 @@
 import numpy as np
 
 from ..program.lines import TILE
+from ..program.memory import CACHE_LINE
 from ..vector.gather import gather
 from ..vector.lanes import T, kernel
 from .crew import claim, finish, look, wait
 from .interpreter import run_lines, set_mode
-from .jobs import FLOATS_A_LINE, Hands, Shard
+from .jobs import Hands, Shard
 from .loops import hashed
 from .losses import BINARY_CROSS_ENTROPY, MEAN_SQUARES, binary_cross_entropy, cross_entropy, mean_squares
 from .update import update
@@ -117,8 +118,8 @@ def _count(losses, total, sums):
 @kernel
 def _piece(size, number, count):
     """-> where a part of `size` floats begins and ends, in whole cache lines"""
-    lines = size // FLOATS_A_LINE
-    return lines * number // count * FLOATS_A_LINE, lines * (number + 1) // count * FLOATS_A_LINE
+    lines = size // CACHE_LINE
+    return lines * number // count * CACHE_LINE, lines * (number + 1) // count * CACHE_LINE
 
 
 @kernel

@@ -1,5 +1,4 @@
-"""Every line of a program stays inside what was reserved for its layer: checked for every plan, because machine code does not
-check.
+"""Every line of a program stays inside what was reserved for its layer: checked here, as machine code does not check.
 
 What a line touches is a box: a first float, loops of (count, stride) around it, and the floats that lie side by side in the
 end. Its lowest and highest float follow from these.
@@ -9,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .lines import GRADS, KIND, OWNER, PARAMS, WORK, line_of
+from .lines import GRADS, PARAMS, WORK
+from .table import KIND, OWNER, line_of
 
 
 class Touched(NamedTuple):
@@ -59,7 +59,7 @@ def require_inside(plan):
     for back, table in ((False, plan.forward), (True, plan.backward)):
         touch = touched(table, layout.T)
         regions, is_inside = atlas.at(touch)
-        may = {step.owner: _allowed(step, atlas.regions, back) for step in layout.steps}
+        may = {stage.owner: _allowed(stage, atlas.regions, back) for stage in layout.stages}
         owners = table[touch.line, OWNER].tolist()
         is_allowed = [may[owner][int(writes)][k] for owner, writes, k in zip(owners, touch.writes, regions)]
         wrong = np.flatnonzero(~(is_inside & np.array(is_allowed, bool)))
@@ -81,15 +81,15 @@ def _require_apart(layout):
             _fail(f"regions {layout.regions[segment]} in {size} floats")
 
 
-def _allowed(step, regions, back):
-    """-> for each region whether a line of `step` may read it, and whether it may write it"""
-    dy, dx = (image.at if back and image else -1 for image in (step.dy, step.dx))
+def _allowed(stage, regions, back):
+    """-> for each region whether a line of `stage` may read it, and whether it may write it"""
+    dy, dx = (image.at if back and image else -1 for image in (stage.dy, stage.dx))
     reads, writes = [], []
     for segment, region in regions:
-        own = region.owner == step.owner
+        own = region.owner == stage.owner
         if segment == WORK:
             scratch = back and "scratch" in region.name
-            reads.append(own or scratch or region.name == "ones" or region.at in (step.x.at, step.y.at, dy, dx))
+            reads.append(own or scratch or region.name == "ones" or region.at in (stage.x.at, stage.y.at, dy, dx))
             writes.append(scratch or region.at == dx if back else own)
         else:
             reads.append(own and (segment == PARAMS or back))

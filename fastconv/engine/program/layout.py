@@ -1,5 +1,4 @@
-"""The first pass over a network: a place for every activation, gradient, weight and scratch, in the order in which they are
-needed.
+"""The first pass over a network: a place for every activation, gradient and weight, in the order of their use.
 
 A gradient takes the place of its activation wherever nobody needs that any more.
 """
@@ -14,9 +13,14 @@ from ...support.geometry import Window, conv_window
 from .lines import PARAMS, WORK
 from .memory import Conv, Image, Regions, packed_order
 
-PRODUCTS = Conv2d, Linear
+_PRODUCT_LAYERS = Conv2d, Linear
 _PASSES_A_MASK_ON = MaxPool2d, Dropout
-"""What a ReLU's mask commutes with: it may be applied to the gradient that comes out below."""
+"""What may stand between a ReLU and the product whose dx applies its mask: their y is 0 where the ReLU's was."""
+
+_IN_PLACE = ReLU, Dropout
+"""What writes dx over dy."""
+_READ_Y = (ReLU,)
+"""Whose backward pass reads y: the next layer must not write its dx over it."""
 
 
 class Pool(NamedTuple):
@@ -33,7 +37,7 @@ class Dropped(NamedTuple):
     number: int
 
 
-class Step(NamedTuple):
+class Stage(NamedTuple):
     """A layer, and where it reads and writes; `kind` is Conv2d for a linear layer, too."""
 
     owner: int
@@ -55,7 +59,7 @@ class Layout:
     T : int
         Lanes.
     products : Products
-    steps : list of Step
+    stages : list of Stage
     regions : Regions
     input, output : Image
     packed : int64 array (parameters,)
@@ -70,12 +74,12 @@ class Layout:
         self.T, self.products, self.regions = T, products, Regions()
         self._packed, self._biases, self._dropouts = [np.zeros(0, np.int64)], [], 0
         self.input = self._image(-1, *net.input_shape, is_input=True)
-        steps = [*self._walk(net)]
-        self.output = steps[-1].y if steps else self.input
-        for name, size in products.scratch_sizes([step for step in steps if step.kind is Conv2d]).items():
+        stages = [*self._walk(net)]
+        self.output = stages[-1].y if stages else self.input
+        for name, size in products.scratch_sizes([stage for stage in stages if stage.kind is Conv2d]).items():
             products.scratch[name] = self.regions.reserve_work(-1, name, size)
         self.gradient = self.output._replace(at=self.regions.reserve_work(-1, "d output", self.output.size))
-        self.steps = self._walk_back(steps)
+        self.stages = self._walk_back(stages)
         self.packed = np.concatenate(self._packed)
         self.biases = np.array(self._biases, np.int64).reshape(-1, 2)
         self.n_packed, self.n_work = self.regions.size(PARAMS), self.regions.size(WORK)
@@ -85,27 +89,29 @@ class Layout:
         return Image(self.regions.reserve_work(owner, "image", H * W * step), C, H, W, step, lane)
 
     def _walk(self, net):
-        """The steps forward, without the places of gradients."""
+        """The stages forward, without the places of gradients."""
         x, is_masked, folded = self.input, False, _folded_relus(net.layers)
         for owner, (layer, shape) in enumerate(zip(net.layers, net.shapes)):
             if isinstance(layer, Flatten) or owner in folded:
                 continue
+            if type(layer) not in _PLACES:
+                raise TypeError(f'the engine has no program for layer {owner}, {layer!r}; backend="im2col" trains it')
             has_relu = _after(net.layers, owner) in folded
-            step = _PLACES[type(layer)](self, owner, layer, shape, x)._replace(is_masked=is_masked, has_relu=has_relu)
-            is_masked = has_relu if step.kind is Conv2d else is_masked and step.kind in _PASSES_A_MASK_ON
-            x = step.y
-            yield step
+            stage = _PLACES[type(layer)](self, owner, layer, shape, x)._replace(is_masked=is_masked, has_relu=has_relu)
+            is_masked = has_relu if stage.kind is Conv2d else is_masked and stage.kind in _PASSES_A_MASK_ON
+            x = stage.y
+            yield stage
 
     def _conv(self, owner, layer, shape, x):
         window = layer.window(shape)
-        conv = self._weights(owner, layer, x, Conv(window, layer.groups, x.C, layer.out_channels, self.T, 0, -1))
-        return Step(owner, Conv2d, conv, x, self._image(owner, conv.F, window.OH, window.OW))
+        conv = self._weights(owner, layer, x, Conv(window, layer.groups, x.C, layer.out_channels, self.T))
+        return Stage(owner, Conv2d, conv, x, self._image(owner, conv.F, window.OH, window.OW))
 
     def _linear(self, owner, layer, shape, x):
         seen = self.products.seen_by_linear(x)
         window = conv_window(seen.H, seen.W, (seen.H, seen.W), 1, 0, 1)
-        conv = self._weights(owner, layer, x, Conv(window, 1, seen.C, layer.out_features, self.T, 0, -1))
-        return Step(owner, Conv2d, conv, seen, self._image(owner, conv.F, 1, 1))
+        conv = self._weights(owner, layer, x, Conv(window, 1, seen.C, layer.out_features, self.T))
+        return Stage(owner, Conv2d, conv, seen, self._image(owner, conv.F, 1, 1))
 
     def _weights(self, owner, layer, x, conv):
         """`conv` with its parameters placed and packed."""
@@ -122,36 +128,36 @@ class Layout:
     def _max_pool(self, owner, layer, shape, x):
         window = layer.window(shape)
         y = self._image(owner, x.C, window.OH, window.OW)
-        return Step(owner, MaxPool2d, Pool(window, self.regions.reserve_work(owner, "argmax", y.size)), x, y)
+        return Stage(owner, MaxPool2d, Pool(window, self.regions.reserve_work(owner, "argmax", y.size)), x, y)
 
     def _avg_pool(self, owner, layer, shape, x):
         window = layer.window(shape)
-        return Step(owner, AvgPool2d, window, x, self._image(owner, x.C, window.OH, window.OW))
+        return Stage(owner, AvgPool2d, window, x, self._image(owner, x.C, window.OH, window.OW))
 
     def _relu(self, owner, layer, shape, x):
-        return Step(owner, ReLU, None, x, self._image(owner, x.C, x.H, x.W))
+        return Stage(owner, ReLU, None, x, self._image(owner, x.C, x.H, x.W))
 
     def _dropout(self, owner, layer, shape, x):
         self._dropouts += 1
-        return Step(owner, Dropout, Dropped(layer.p, self._dropouts), x, self._image(owner, x.C, x.H, x.W))
+        return Stage(owner, Dropout, Dropped(layer.p, self._dropouts), x, self._image(owner, x.C, x.H, x.W))
 
-    def _walk_back(self, steps):
-        """The steps with the places of gradients, down to the first layer that has parameters."""
-        first = next((i for i, step in enumerate(steps) if step.kind is Conv2d), len(steps))
+    def _walk_back(self, stages):
+        """The stages with the places of gradients, down to the first layer that has parameters."""
+        first = next((i for i, stage in enumerate(stages) if stage.kind is Conv2d), len(stages))
         at = self.gradient.at
-        for i in range(len(steps) - 1, first - 1, -1):
-            dy = steps[i].y._replace(at=at)
-            dx = self._dx(steps[i], steps[i - 1].kind is ReLU, dy) if i > first else None
-            steps[i] = steps[i]._replace(dy=dy, dx=dx)
+        for i in range(len(stages) - 1, first - 1, -1):
+            dy = stages[i].y._replace(at=at)
+            dx = self._dx(stages[i], stages[i - 1].kind in _READ_Y, dy) if i > first else None
+            stages[i] = stages[i]._replace(dy=dy, dx=dx)
             at = dx.at if dx else -1
-        return steps
+        return stages
 
-    def _dx(self, step, is_after_relu, dy):
-        """Where the gradient to a step's x lies."""
-        if step.kind in (ReLU, Dropout):
-            return step.x._replace(at=dy.at)
-        keeps_x = is_after_relu or step.kind is Conv2d and self.products.writes_dx_twice(step.what)
-        return step.x._replace(at=self.regions.reserve_work(step.owner, "dx", step.x.size)) if keeps_x else step.x
+    def _dx(self, stage, keeps_x, dy):
+        """Where the gradient to a stage's x lies."""
+        if stage.kind in _IN_PLACE:
+            return stage.x._replace(at=dy.at)
+        keeps_x = keeps_x or stage.kind is Conv2d and self.products.writes_dx_twice(stage.what)
+        return stage.x._replace(at=self.regions.reserve_work(stage.owner, "dx", stage.x.size)) if keeps_x else stage.x
 
 
 _PLACES = {
@@ -162,7 +168,7 @@ _PLACES = {
     ReLU: Layout._relu,
     Dropout: Layout._dropout,
 }
-"""Layer -> the step that it becomes."""
+"""Layer -> the stage that it becomes."""
 
 
 def _after(layers, index):
@@ -175,10 +181,10 @@ def _folded_relus(layers):
     folded = set()
     for i, layer in enumerate(layers):
         relu = _after(layers, i)
-        if isinstance(layer, PRODUCTS) and relu is not None and isinstance(layers[relu], ReLU):
+        if isinstance(layer, _PRODUCT_LAYERS) and relu is not None and isinstance(layers[relu], ReLU):
             later = _after(layers, relu)
             while later is not None and isinstance(layers[later], _PASSES_A_MASK_ON):
                 later = _after(layers, later)
-            if later is not None and isinstance(layers[later], PRODUCTS):
+            if later is not None and isinstance(layers[later], _PRODUCT_LAYERS):
                 folded.add(relu)
     return folded

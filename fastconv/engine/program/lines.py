@@ -1,12 +1,9 @@
 """The kinds of lines in a program: each is one operation on a tile, a NamedTuple of places, loops and sizes.
 
-A program is a table, a line a row: its kind, the layer that it belongs to, then the fields of that kind, one after the other.
-`columns` names them for whoever reads a row: ``line[c.q.n]`` with ``c = columns(Product)`` is how often the product's outer
-loop runs. What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of
-each sample.
+What a line touches it says itself (`touches`), for `bounds` and for `listing`. A *row* is T floats: one number of each sample,
+or T channels of one sample. `table` makes a table of lines.
 """
 
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +15,11 @@ ADJACENT, ROWS_APART, STRIDED = range(3)
 ZERO, BIAS, ADD, ADD_UNLESS_FIRST = range(4)
 """What a sum starts from; the last: from what is there, unless this is the first tile of a shard."""
 PLAIN, RELU, MASK = range(3)
-"""What happens to a sum before it is stored: nothing, max(0, sum), or 0 where the mask is not above 0."""
+"""What happens to a sum before it is stored: nothing, max(0, sum), or 0 where the mask is at most 0."""
 
 
 class Tile(NamedTuple):
-    """The context of a tile, which the interpreter fills in: where segments begin, and what is different from tile to tile."""
+    """The context of a tile, which the interpreter fills in: where segments begin, in their order, and what differs by tile."""
 
     params: int
     work: int
@@ -81,10 +78,10 @@ class Product(NamedTuple):
     """Sums of scalars times rows, `rows.n` by `scalars` at once in registers: out[m] = init + sum of w[m] * x, then `final`."""
 
     order: int
-    scalars: int
     out: Place
-    x: Place = Place(WORK, 0)
-    w: Place = Place(WORK, 0)
+    x: Place = Place(WORK, 0)  # the rows: of x forward, of dy for dx and dw, of weights for one sample
+    w: Place = Place(WORK, 0)  # the scalars: weights, numbers of x for dw, of pixels for one sample
+    scalars: int = 0  # set where it is cut for the registers
     init: int = ZERO
     final: int = PLAIN
     bias: int = 0  # in PARAMS
@@ -96,8 +93,8 @@ class Product(NamedTuple):
     middle: Sum = Sum()
     inner: Sum = Sum()
     run: int = 1  # terms whose rows lie side by side
-    stride: int = 0
-    apart: int = 0
+    stride: int = 0  # from one scalar to the next, if the order is STRIDED,
+    apart: int = 0  # and from one's results to the next one's
 
     def moved(self, x=0, w=0, out=0, mask=0, bias=0):
         """The same product elsewhere."""
@@ -164,9 +161,9 @@ class LaneProduct(NamedTuple):
 
 
 class Transpose(NamedTuple):
-    """[filter][lane] -> [lane][filter] at each position: `rows` filters, `apart`, filled up to T with zeros."""
+    """[filter][lane] -> [lane][filter] at each position: `n_rows` filters, `apart`, filled up to T with zeros."""
 
-    rows: int
+    n_rows: int
     apart: int
     x: Place
     out: Place
@@ -176,32 +173,31 @@ class Transpose(NamedTuple):
     def touches(self, T):
         """As `vector.transpose.transpose_twin`."""
         x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
-        return Touch("x", self.x, (*x, (self.rows, self.apart)), T, False), Touch("out", self.out, out, T * T, True)
+        return Touch("x", self.x, (*x, (self.n_rows, self.apart)), T, False), Touch("out", self.out, out, T * T, True)
 
 
 class SumLanes(NamedTuple):
-    """The lanes of `rows` rows, `apart`, added up: T sums side by side, added to gradients."""
+    """The lanes of `n_rows` rows, `apart`, added up: T sums side by side, added to gradients."""
 
-    rows: int
+    n_rows: int
     apart: int
     x: Place
     out: Place
-    q: Loop = Loop()
     p: Loop = Loop()
 
     def touches(self, T):
         """As `vector.transpose.sum_lanes_twin`."""
-        x, out = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out"))
+        x, out = [(self.p.n, self.p.x)], [(self.p.n, self.p.out)]
         return (
-            Touch("x", self.x, (*x, (self.rows, self.apart)), T, False),
+            Touch("x", self.x, (*x, (self.n_rows, self.apart)), T, False),
             *(Touch("out", self.out, out, T, writes) for writes in (False, True)),
         )
 
 
 class DotLanes(NamedTuple):
-    """dx of a linear layer, one sample: `rows` rows of weights, `apart`, times dy, their lanes added up, then `final`."""
+    """dx of a linear layer, one sample: `n_rows` rows of weights, `apart`, times dy, their lanes added up, then `final`."""
 
-    rows: int
+    n_rows: int
     apart: int
     blocks: int  # of T filters
     block: int  # from one to the next in x
@@ -218,15 +214,15 @@ class DotLanes(NamedTuple):
         x, out, mask = ([(loop.n, getattr(loop, name)) for loop in (self.q, self.p)] for name in ("x", "out", "mask"))
         positions = (self.q.n, 0), (self.p.n, 0)
         return (
-            Touch("x", self.x, (*x, (self.rows, self.apart), (self.blocks, self.block)), T, False),
+            Touch("x", self.x, (*x, (self.n_rows, self.apart), (self.blocks, self.block)), T, False),
             Touch("w", Place(WORK, self.w), positions, self.blocks * T, False),
             Touch("out", self.out, out, T, True),
-            Touch("mask", Place(WORK, self.mask), mask, T, False, np.equal(self.final, MASK)),
+            Touch("mask", Place(WORK, self.mask), mask, T, False),  # loaded where it is not used, too
         )
 
     def multiply_adds(self, T):
         """Of a tile of one sample."""
-        return self.q.n * self.p.n * self.rows * self.blocks * T
+        return self.q.n * self.p.n * self.n_rows * self.blocks * T
 
 
 class MaxPool(NamedTuple):
@@ -235,7 +231,7 @@ class MaxPool(NamedTuple):
     x: int
     out: int
     argmax: int
-    rows: int  # side by side: a pixel's channels
+    n_rows: int  # side by side: a pixel's channels
     first_tap: int  # its number
     taps_a_row: int  # what a step down adds to it
     is_two_by_two: int
@@ -248,9 +244,9 @@ class MaxPool(NamedTuple):
         """As `vector.max_pool.max_pool_twin`."""
         windows, taps = self.extents()
         return (
-            Touch("x", Place(WORK, self.x), taps, self.rows * T, False),
-            Touch("out", Place(WORK, self.out), windows, self.rows * T, True),
-            Touch("argmax", Place(WORK, self.argmax), windows, self.rows * T, True),
+            Touch("x", Place(WORK, self.x), taps, self.n_rows * T, False),
+            Touch("out", Place(WORK, self.out), windows, self.n_rows * T, True),
+            Touch("argmax", Place(WORK, self.argmax), windows, self.n_rows * T, True),
         )
 
     def extents(self):
@@ -270,9 +266,10 @@ class MaxPoolBack(NamedTuple):
         """As `vector.max_pool.max_pool_back_twin`."""
         pool, (windows, taps) = self.pool, self.pool.extents()
         return (
-            *(Touch("dx", Place(WORK, pool.x), taps, pool.rows * T, writes) for writes in (False, True)),
-            Touch("dy", Place(WORK, pool.out), windows, pool.rows * T, False),
-            Touch("argmax", Place(WORK, pool.argmax), windows, pool.rows * T, False),
+            Touch("dx", Place(WORK, pool.x), taps, pool.n_rows * T, False, np.equal(self.is_exclusive, 0)),
+            Touch("dx", Place(WORK, pool.x), taps, pool.n_rows * T, True),
+            Touch("dy", Place(WORK, pool.out), windows, pool.n_rows * T, False),
+            Touch("argmax", Place(WORK, pool.argmax), windows, pool.n_rows * T, False),
         )
 
 
@@ -289,7 +286,7 @@ class ReLU(NamedTuple):
 
 
 class ReLUBack(NamedTuple):
-    """dx = dy where y is above 0, in the place of dy."""
+    """dx = dy, or 0 where y is at most 0, in the place of dy."""
 
     dy: int
     y: int
@@ -372,47 +369,3 @@ class Zero(NamedTuple):
     def touches(self, T):
         """As `machine.loops.zero`."""
         return (Touch("out", Place(WORK, self.out), (), self.size, True),)
-
-
-KINDS = (
-    *(Product, LaneProduct, Transpose, SumLanes, DotLanes, MaxPool, MaxPoolBack),
-    *(ReLU, ReLUBack, AvgPool, AvgPoolBack, Dropout, Zero),
-)
-"""A line's kind is its place here."""
-KIND, OWNER, _FIELDS = range(3)
-"""The first columns of a row; then come the fields."""
-
-
-def _filled(kind, numbers):
-    """A `kind` of the next `numbers`, field by field."""
-    return kind(
-        *(_filled(part, numbers) if hasattr(part, "_fields") else next(numbers) for part in kind.__annotations__.values())
-    )
-
-
-def columns(kind):
-    """A `kind` that holds, in the place of each field, the number of its column."""
-    return _filled(kind, count(_FIELDS))
-
-
-def line_of(row):
-    """The line that a row of a table holds; of many rows of one kind, transposed, a line of arrays."""
-    fields = row[_FIELDS:].tolist() if row.ndim == 1 else row[_FIELDS:]
-    return _filled(KINDS[int(np.ravel(row[KIND])[0])], iter(fields))
-
-
-def _flat(line):
-    return [number for part in line for number in (_flat(part) if isinstance(part, tuple) else [part])]
-
-
-COLUMNS = _FIELDS + max(len(_flat(columns(kind))) for kind in KINDS)
-
-
-def table(lines):
-    """The rows of (owner, line) pairs: int64 (lines, COLUMNS)"""
-    lines = list(lines)
-    rows = np.zeros((len(lines), COLUMNS), np.int64)
-    for row, (owner, line) in zip(rows, lines):
-        numbers = [KINDS.index(type(line)), owner, *_flat(line)]
-        row[: len(numbers)] = numbers
-    return rows

@@ -10,8 +10,8 @@ from ...support.arrays import require_memory
 from ...support.geometry import Window
 from .lines import PARAMS, WORK, Place
 
-_LINE = 16
-"""Floats of a cache line, on which regions begin."""
+CACHE_LINE = 16
+"""Its floats: on cache lines regions begin, and no two threads write parts of one."""
 
 
 class Region(NamedTuple):
@@ -24,7 +24,7 @@ class Region(NamedTuple):
 
 
 class Regions(dict):
-    """segment -> its regions: PARAMS, after which GRADS is laid out, and WORK."""
+    """segment -> its regions: of WORK, and of PARAMS, whose regions GRADS has, too."""
 
     def __init__(self):
         super().__init__({PARAMS: [], WORK: []})
@@ -51,7 +51,7 @@ class Regions(dict):
 
 
 def _aligned(size):
-    return ceil(size / _LINE) * _LINE
+    return ceil(size / CACHE_LINE) * CACHE_LINE
 
 
 class Image(NamedTuple):
@@ -62,7 +62,7 @@ class Image(NamedTuple):
     H: int
     W: int
     step: int  # floats from one pixel to the next
-    lane: int  # floats from one channel to the next
+    channel: int  # floats from one channel to the next
 
     @property
     def row(self):
@@ -76,7 +76,7 @@ class Image(NamedTuple):
 
     def pixel(self, y, x, c=0):
         """Where a pixel begins, or one of its channels."""
-        return self.at + y * self.row + x * self.step + c * self.lane
+        return self.at + y * self.row + x * self.step + c * self.channel
 
     def place(self, y=0, x=0, c=0):
         """The same with its segment."""
@@ -96,8 +96,8 @@ class Conv(NamedTuple):
     C: int
     F: int
     T: int
-    weight: int
-    bias: int  # -1 without
+    weight: int = 0
+    bias: int = -1  # without
 
     @property
     def has_bias(self):

@@ -1,9 +1,8 @@
-"""Products for a single sample: 16 channels of a pixel lie in the lanes, for batches so small that T samples would leave
-lanes idle.
+"""Products for a single sample: T channels of a pixel lie in the lanes, for batches that would leave lanes of T samples idle.
 
 An image is stored [y][x][channel], channels filled up with zeros to a multiple of T. The product exchanges its sides: a row
-of T filters' weights times the numbers of some pixels. What it sums, and in which order, is the same as in a tile of T
-samples.
+of T filters' weights times the numbers of some pixels. Forward sums are those of a tile of T samples, in the same order; dx
+and dw agree to rounding.
 """
 
 from math import ceil
@@ -36,9 +35,9 @@ class Narrow(Products):
         """One pixel of many channels, unless zeros lie between them."""
         return x.as_pixel if x.step == x.C else x
 
-    def scratch_sizes(self, steps):
+    def scratch_sizes(self, stages):
         """A convolution's weights with channels in the lanes, for dx."""
-        convs = [step.what for step in steps if not _is_linear(step)]
+        convs = [stage.what for stage in stages if not _is_linear(stage)]
         sizes = [self._filled(conv.C) * conv.window.KH * conv.window.KW * self._filled(conv.F) for conv in convs]
         return {"scratch": max([*sizes, 0]), "ones": self.T}
 
@@ -49,18 +48,17 @@ class Narrow(Products):
     def _filled(self, C):
         return ceil(C / self.T) * self.T
 
-    def forward(self, step):
+    def forward(self, stage):
         """A product for each rectangle of positions."""
-        conv, x, y, T = step.what, step.x, step.y, self.T
+        conv, x, y, T = stage.what, stage.x, stage.y, self.T
         K, C = conv.window, conv.C
-        init, final = lines.BIAS if conv.has_bias else lines.ZERO, lines.RELU if step.has_relu else lines.PLAIN
+        init, final = lines.BIAS if conv.has_bias else lines.ZERO, lines.RELU if stage.has_relu else lines.PLAIN
         is_one_run = K.DW == 1 and x.step == C
         for i in tap_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH):
             for j in tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 seen = x.place(i.first * K.SH - K.PT + i.tap * K.DH, j.first * K.SW - K.PL + j.tap * K.DW)
                 line = Product(
                     order=lines.STRIDED,
-                    scalars=0,
                     out=y.place(i.first, j.first),
                     x=Place(PARAMS, conv.tap(u=i.tap, v=j.tap)),
                     w=seen,
@@ -76,12 +74,12 @@ class Narrow(Products):
 
     # --- dw ---
 
-    def dw(self, step):
+    def dw(self, stage):
         """db, then dw tap by tap."""
-        conv, x = step.what, step.x
+        conv, x = stage.what, stage.x
         K, C = conv.window, conv.C
         if conv.has_bias:
-            yield from self._db(step)
+            yield from self._db(stage)
         is_one_run = K.DW == 1 and x.step == C and K.OH * K.OW > 1
         init = lines.ADD_UNLESS_FIRST
         if is_one_run:
@@ -93,11 +91,11 @@ class Narrow(Products):
             runs = [Run(*positions(K.W, v * K.DW - K.PL, K.SW, K.OW), v, 1) for v in range(K.KW)]
         for u in range(K.KH):
             for run in runs:
-                yield from self._dw_of_taps(step, u, run, init) if run.taps else ()
+                yield from self._dw_of_taps(stage, u, run, init) if run.taps else ()
 
-    def _db(self, step):
+    def _db(self, stage):
         """One more tap, under which every pixel is 1."""
-        conv, dy, T = step.what, step.dy, self.T
+        conv, dy, T = stage.what, stage.dy, self.T
         for block, n in pairs(conv.n_blocks):
             yield Product(
                 order=lines.ADJACENT,
@@ -110,15 +108,14 @@ class Narrow(Products):
                 inner=Sum(dy.H * dy.W, x=dy.step),
             )
 
-    def _dw_of_taps(self, step, u, run, init):
+    def _dw_of_taps(self, stage, u, run, init):
         """Taps of a kernel's row u, over the outputs that see them."""
-        conv, x, dy = step.what, step.x, step.dy
+        conv, x, dy = stage.what, stage.x, stage.dy
         K = conv.window
         i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
         seen = x.place(i.first * K.SH - K.PT + u * K.DH, run.first * K.SW - K.PL + run.tap * K.DW)
         line = Product(
             order=lines.ADJACENT,
-            scalars=0,
             out=Place(GRADS, conv.tap(u=u, v=run.tap)),
             x=dy.place(i.first, run.first),
             w=seen,
@@ -130,17 +127,17 @@ class Narrow(Products):
 
     # --- dx ---
 
-    def dx(self, step):
+    def dx(self, stage):
         """The weights with channels in the lanes, then the forward product with the roles of channels and filters exchanged."""
-        return self._linear_dx(step) if _is_linear(step) else self._conv_dx(step)
+        return self._linear_dx(stage) if _is_linear(stage) else self._conv_dx(stage)
 
-    def _conv_dx(self, step):
-        conv, dy, dx, T, scratch = step.what, step.dy, step.dx, self.T, self.scratch["scratch"]
-        K, C, F, final = conv.window, conv.C, self._filled(conv.F), lines.MASK if step.is_masked else lines.PLAIN
+    def _conv_dx(self, stage):
+        conv, dy, dx, T, scratch = stage.what, stage.dy, stage.dx, self.T, self.scratch["scratch"]
+        K, C, F, final = conv.window, conv.C, self._filled(conv.F), lines.MASK if stage.is_masked else lines.PLAIN
         taps = K.KH * K.KW
         for c in range(0, C, T):
             yield Transpose(
-                rows=min(T, C - c),
+                n_rows=min(T, C - c),
                 apart=T,
                 x=Place(PARAMS, conv.tap(c=c)),
                 out=Place(WORK, scratch + c * taps * F),
@@ -151,12 +148,11 @@ class Narrow(Products):
             for j in source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW):
                 line = Product(
                     order=lines.STRIDED,
-                    scalars=0,
                     out=dx.place(i.first, j.first),
                     x=Place(WORK, scratch + (i.tap * K.KW + j.tap) * F * T),
                     w=dy.place(i.output, j.output),
                     final=final,
-                    mask=step.x.pixel(i.first, j.first) if step.is_masked else 0,
+                    mask=stage.x.pixel(i.first, j.first) if stage.is_masked else 0,
                     outer=Sum(i.taps, x=i.tap_step * K.KW * F * T, w=-i.output_step * dy.row),
                     middle=Sum(j.taps, x=j.tap_step * F * T, w=-j.output_step * dy.step),
                     run=conv.F,
@@ -165,20 +161,21 @@ class Narrow(Products):
                 columns = Loop(j.count, w=dy.step, out=j.step * dx.step)
                 yield from over_pixels(line, rows, columns, ceil(C / T), taps * F * T, T)
 
-    def _linear_dx(self, step):
+    def _linear_dx(self, stage):
         """The weights as they lie, times dy lane by lane, then the lanes' sums: a transpose would move each for one use."""
-        conv, dx, T = step.what, step.dx, self.T
-        final, mask = lines.MASK if step.is_masked else lines.PLAIN, (step.x if step.is_masked else dx).at
+        conv, dx, T = stage.what, stage.dx, self.T
+        final = lines.MASK if stage.is_masked else lines.PLAIN
+        mask = (stage.x if stage.is_masked else dx).at  # loaded where it is not used, too
         q = Loop(dx.H * dx.W, x=conv.C * T, out=dx.step, mask=dx.step)
         for part in full_and_rest(conv.C, T):
             c = part.first
             yield DotLanes(
-                rows=part.size,
+                n_rows=part.size,
                 apart=T,
                 blocks=conv.n_blocks,
                 block=conv.block,
                 x=Place(PARAMS, conv.tap(c=c)),
-                w=step.dy.at,
+                w=stage.dy.at,
                 out=dx.place(c=c),
                 final=final,
                 mask=mask + c,
@@ -187,8 +184,8 @@ class Narrow(Products):
             )
 
 
-def _is_linear(step):
+def _is_linear(stage):
     """Whether every pixel has its own weights, as in a linear layer, or under a kernel that lies on the whole image."""
-    K, x, y = step.what.window, step.x, step.y
+    K, x, y = stage.what.window, stage.x, stage.y
     lies_on_it = (K.KH, K.KW) == (x.H, x.W) and not K.PT + K.PL and (K.DH == 1 or K.KH == 1) and (K.DW == 1 or K.KW == 1)
     return y.H * y.W == 1 and lies_on_it

@@ -5,33 +5,34 @@ from math import ceil, frexp
 import numpy as np
 
 from ...layers import AvgPool2d, Conv2d, Dropout, MaxPool2d, ReLU
+from ...support.streams import BITS
 from . import lines
 from .rectangles import tap_runs
 
 
-def conv(step, products):
+def conv(stage, products):
     """A convolution, or a linear layer: y, and the ReLU after it."""
-    return products.forward(step)
+    return products.forward(stage)
 
 
-def conv_back(step, products):
+def conv_back(stage, products):
     """dw and db, then dx where anything below has parameters."""
-    yield from products.dw(step)
-    if step.dx:
-        yield from products.dx(step)
+    yield from products.dw(stage)
+    if stage.dx:
+        yield from products.dx(stage)
 
 
-def max_pool(step, products):
-    """y and the argmax."""
-    return _rectangles(step.what, step.x, step.y, products.T)
+def max_pool(stage, products):
+    """The lines of y and the argmax."""
+    return _rectangles(stage.what, stage.x, stage.y, products.T)
 
 
-def max_pool_back(step, products):
-    """The argmax scatter."""
-    is_exclusive = _is_exclusive(step.what.window)
+def max_pool_back(stage, products):
+    """The lines of the argmax scatter."""
+    is_exclusive = _is_exclusive(stage.what.window)
     if not is_exclusive:
-        yield lines.Zero(step.dx.at, step.dx.size)
-    for pool in _rectangles(step.what, step.dx, step.dy, products.T):
+        yield lines.Zero(stage.dx.at, stage.dx.size)
+    for pool in _rectangles(stage.what, stage.dx, stage.dy, products.T):
         yield lines.MaxPoolBack(pool, is_exclusive)
 
 
@@ -45,7 +46,7 @@ def _rectangles(pool, x, y, T):
                 x=x.pixel(rows.first * K.SH - K.PT + rows.tap, columns.first * K.SW - K.PL + columns.tap),
                 out=at,
                 argmax=pool.argmax + at - y.at,
-                rows=x.step // T,
+                n_rows=x.step // T,
                 first_tap=0 if rows.taps * columns.taps else -1,
                 taps_a_row=columns.taps,
                 is_two_by_two=rows.taps == columns.taps == 2,
@@ -61,49 +62,59 @@ def _is_exclusive(K):
     return (K.KH, K.KW) == (K.SH, K.SW) == (2, 2) and (2 * K.OH, 2 * K.OW) == (K.H, K.W) and not K.PT + K.PL
 
 
-def avg_pool(step, products):
-    """y"""
-    yield _averages(step.what, step.x, step.y)
+def avg_pool(stage, products):
+    """The line of y."""
+    yield _averages(stage.what, stage.x, stage.y)
 
 
-def avg_pool_back(step, products):
-    """dx"""
-    yield lines.AvgPoolBack(_averages(step.what, step.dx, step.dy))
+def avg_pool_back(stage, products):
+    """The line of dx."""
+    yield lines.AvgPoolBack(_averages(stage.what, stage.dx, stage.dy))
 
 
 def _averages(K, x, y):
-    return lines.AvgPool(x.at, y.at, x.step, K.H, K.W, K.KH, K.KW, K.SH, K.SW, K.PT, K.PL, K.OH, K.OW)
+    window = {name: getattr(K, name) for name in ("H", "W", "KH", "KW", "SH", "SW", "PT", "PL", "OH", "OW")}
+    return lines.AvgPool(image=x.at, means=y.at, size=x.step, **window)
 
 
-def relu(step, products):
-    """y; only where no product applies it in passing."""
-    yield lines.ReLU(step.x.at, step.y.at, step.x.size)
+def relu(stage, products):
+    """The line of y, where no product applies it in passing."""
+    yield lines.ReLU(stage.x.at, stage.y.at, stage.x.size)
 
 
-def relu_back(step, products):
-    """dx, in the place of dy."""
-    yield lines.ReLUBack(step.dy.at, step.y.at, step.y.size)
+def relu_back(stage, products):
+    """The line of dx, in the place of dy."""
+    yield lines.ReLUBack(stage.dy.at, stage.y.at, stage.y.size)
 
 
-def dropout(step, products):
-    """y"""
-    return _dropped(step, step.x.at, step.y.at, products)
+def dropout(stage, products):
+    """The line of y."""
+    return _dropped(stage, stage.x.at, stage.y.at, products)
 
 
-def dropout_back(step, products):
-    """dx, in the place of dy."""
-    return _dropped(step, step.dy.at, step.dy.at, products)
+def dropout_back(stage, products):
+    """The line of dx, in the place of dy."""
+    return _dropped(stage, stage.dy.at, stage.dy.at, products)
 
 
-def _dropped(step, x, out, products):
-    image, (p, number) = step.x, step.what
+def _dropped(stage, x, out, products):
+    image, (p, number) = stage.x, stage.what
     fraction, exponent = frexp(np.float32(1 / (1 - p)))
-    scale = int(fraction * 2**24), exponent - 24
     yield lines.Dropout(
-        *(x, out, image.C, image.H * image.W, image.step, image.lane), products.samples, number, ceil(p * 2**24), *scale
+        x=x,
+        out=out,
+        C=image.C,
+        pixels=image.H * image.W,
+        pixel=image.step,
+        channel=image.channel,
+        lanes=products.samples,
+        number=number,
+        threshold=ceil(p * 2**BITS),
+        mantissa=int(fraction * 2**BITS),
+        exponent=exponent - BITS,
     )
 
 
 FORWARD = {Conv2d: conv, MaxPool2d: max_pool, AvgPool2d: avg_pool, ReLU: relu, Dropout: dropout}
 BACKWARD = {Conv2d: conv_back, MaxPool2d: max_pool_back, AvgPool2d: avg_pool_back, ReLU: relu_back, Dropout: dropout_back}
-"""The kind of a step -> its lines; a linear layer's step is a convolution's."""
+"""The kind of a stage -> its lines; a linear layer's is a convolution's."""

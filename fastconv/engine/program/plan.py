@@ -8,9 +8,9 @@ convolution.
 
 from .bounds import require_inside
 from .layout import Layout
-from .lines import table
 from .narrow import Narrow, is_narrow
 from .operations import BACKWARD, FORWARD
+from .table import table_of
 from .wide import Wide
 
 NARROW_BATCH = 3
@@ -35,9 +35,9 @@ class Plan:
         self.layout = Layout(net, T, products(T))
         products = self.layout.products
         self.samples = products.samples
-        steps, back = self.layout.steps, [step for step in reversed(self.layout.steps) if step.dy]
-        self.forward = table((step.owner, line) for step in steps for line in FORWARD[step.kind](step, products))
-        self.backward = table((step.owner, line) for step in back for line in BACKWARD[step.kind](step, products))
+        stages, back = self.layout.stages, [stage for stage in reversed(self.layout.stages) if stage.dy]
+        self.forward = table_of((stage.owner, line) for stage in stages for line in FORWARD[stage.kind](stage, products))
+        self.backward = table_of((stage.owner, line) for stage in back for line in BACKWARD[stage.kind](stage, products))
         self.multiply_adds = sum(layer.multiply_adds(shape) for layer, shape in zip(net.layers, net.shapes))
         require_inside(self)
 

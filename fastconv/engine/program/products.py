@@ -24,7 +24,7 @@ class Products(ABC):
         """The image that a linear layer takes its weights to lie on."""
 
     @abstractmethod
-    def scratch_sizes(self, steps):
+    def scratch_sizes(self, stages):
         """name -> floats of workspace that convolutions use one after the other; "scratch" is in all names but "ones"."""
 
     @abstractmethod
@@ -32,13 +32,13 @@ class Products(ABC):
         """Whether dx is a sum of two products, the first of which would overwrite the mask."""
 
     @abstractmethod
-    def forward(self, step):
+    def forward(self, stage):
         """The lines of y."""
 
     @abstractmethod
-    def dw(self, step):
+    def dw(self, stage):
         """The lines of dw and db."""
 
     @abstractmethod
-    def dx(self, step):
+    def dx(self, stage):
         """The lines of dx."""

@@ -6,8 +6,16 @@
 from .lines import ADJACENT, ROWS_APART, STRIDED, Loop
 from .rectangles import equal_parts, even_parts
 
-FILTERS, TAPS = 8, 3
-"""What `LaneProduct` holds at once: AVX-512's 32 registers have room for 8 x 3 sums beside the rows of x."""
+TAPS = 3
+"""Of an image's row, which `LaneProduct` holds at once."""
+
+
+def lane_filters(T):
+    """How many filters `LaneProduct` holds at once: 8 x 3 sums and the rows of x fit AVX-512's 32 registers.
+
+    The 16 of others take 4 x 3: with 8 x 3, half of which are spilled, AVX2 needs 1.2 to 1.6 times as long.
+    """
+    return 8 if T > 8 else 4
 
 
 def product_sizes(T):
@@ -33,19 +41,24 @@ def in_sizes(scalars, T):
     return [(0, scalars // 2 + 1), (scalars // 2 + 1, scalars // 2)]
 
 
+def pairs(n):
+    """(first, 2) for each pair of n things, and the odd one (last, 1)."""
+    return [(k, min(2, n - k)) for k in range(0, n, 2)]
+
+
 def over_positions(line, T):
     """A product with samples in the lanes: pairs of positions times half as many scalars, then the odd one; -> its lines"""
     if line.p.n == 1:
         line = line._replace(p=line.q, q=line.p)
-    if line.p.n < 2 or line.p.w:
+    if line.p.n < 2 or line.p.w:  # the rows of a pair share their scalars
         return _one_by_one(line, T)
-    pairs = line._replace(rows=line.p._replace(n=2), p=_doubled(line.p))
-    lines = [_scalars_from(pairs, m, n, T) for m, n in even_parts(line.scalars, T // 2)]
+    paired = line._replace(rows=line.p._replace(n=2), p=_doubled(line.p))
+    found = [_scalars_from(paired, m, n, T) for m, n in even_parts(line.scalars, T // 2)]
     if line.p.n % 2:
         last = line.p.n - 1
         odd = line.moved(x=last * line.p.x, out=last * line.p.out, mask=last * line.p.mask)
-        lines += _one_by_one(odd._replace(p=odd.p._replace(n=1)), T)
-    return lines
+        found += _one_by_one(odd._replace(p=odd.p._replace(n=1)), T)
+    return found
 
 
 def _one_by_one(line, T):
@@ -64,17 +77,20 @@ def _doubled(loop):
 
 
 def for_weights(line, scalars, conv, area, apart):
-    """A product for dw: `scalars`, `apart`, times pairs of blocks of filters, `area` apart in x; then the odd one; -> lines"""
-    T, blocks, lines = conv.T, conv.n_blocks, []
-    pairs = line._replace(rows=Loop(2, x=area, out=conv.block), q=Loop(blocks // 2, x=2 * area, out=2 * conv.block))
+    """A product for dw in pieces: so many scalars times pairs of blocks of filters, then the odd one; -> its lines
+
+    Scalars lie `apart` floats from one another in w, blocks of filters `area` floats in x.
+    """
+    T, blocks, found = conv.T, conv.n_blocks, []
+    paired = line._replace(rows=Loop(2, x=area, out=conv.block), q=Loop(blocks // 2, x=2 * area, out=2 * conv.block))
     odd = line.moved(x=(blocks - 1) * area, out=(blocks - 1) * conv.block)
-    for shape, most in [(pairs, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
+    for shape, most in [(paired, T // 2)] * (blocks > 1) + [(odd, T)] * (blocks % 2):
         for part in equal_parts(scalars, most):
             parts = shape._replace(p=Loop(part.count, w=part.size * apart, out=part.size * T))
             for m, size in in_sizes(part.size, T):
                 first = part.first + m
-                lines.append(parts.moved(w=first * apart, out=first * T)._replace(scalars=size))
-    return lines
+                found.append(parts.moved(w=first * apart, out=first * T)._replace(scalars=size))
+    return found
 
 
 def over_pixels(line, rows, columns, n_blocks, block, T):
@@ -86,14 +102,14 @@ def over_pixels(line, rows, columns, n_blocks, block, T):
     """
     if columns.n == 1:
         rows, columns = columns, rows
-    lines = []
+    found = []
     for k, pair in pairs(n_blocks):
         for part in equal_parts(columns.n, T // 2):
             w, out = columns.w, columns.out
             moved = line.moved(
                 x=k * block, bias=k * T, w=part.first * w, out=part.first * out + k * T, mask=part.first * out + k * T
             )
-            lines.append(
+            found.append(
                 moved._replace(
                     scalars=part.size,
                     stride=w,
@@ -103,9 +119,4 @@ def over_pixels(line, rows, columns, n_blocks, block, T):
                     p=Loop(part.count, w=part.size * w, out=part.size * out, mask=part.size * out),
                 )
             )
-    return lines
-
-
-def pairs(n):
-    """(first, 2) for each pair of n things, and the odd one (last, 1)."""
-    return [(k, min(2, n - k)) for k in range(0, n, 2)]
+    return found

@@ -1,9 +1,10 @@
-"""Products for a tile of T samples: every row holds one number of each sample, and nothing is ever moved between lanes but
-for dw.
+"""Products for a tile of T samples: a row holds one number of each; nothing moves between lanes but for dw and db.
 
-y[f]  = b[f] + sum of w[f, u, v, c] * x[u, v, c]     rows: positions      scalars: filters      terms: taps and channels
-dx[c] = sum of w[f, u, v, c] * dy[u, v, f]           rows: positions      scalars: channels     terms: taps and filters
-dw[c] = sum of x[c, lane] * dy[lane]                 rows: T filters      scalars: channels     terms: positions and lanes
+    y[f]  = b[f] + sum of w[f, u, v, c] * x[u, v, c]     rows: positions      scalars: filters      terms: taps and channels
+    dx[c] = sum of w[f, u, v, c] * dy[u, v, f]           rows: positions      scalars: channels     terms: taps and filters
+    dw[c] = sum of x[c, lane] * dy[lane]                 rows: T filters      scalars: channels     terms: positions and lanes
+
+A linear layer is a convolution over an image of one pixel.
 """
 
 from math import ceil
@@ -11,11 +12,11 @@ from math import ceil
 from . import lines
 from .lines import GRADS, PARAMS, WORK, LaneProduct, Loop, Place, Product, Sum, SumLanes, Transpose, Zero
 from .products import Products
-from .rectangles import Run, banded, chunks, common, even_parts, full_and_rest, positions, source_runs, tap_runs
-from .registers import FILTERS, TAPS, for_weights, over_positions
+from .rectangles import Run, Span, banded, chunks, common, even_parts, full_and_rest, positions, source_runs, tap_runs
+from .registers import TAPS, for_weights, lane_filters, over_positions
 
 FEW_CHANNELS = 6
-"""Below, dw sums lanes; from here on channels fill enough accumulators (6 of D's second layer: 160 GFLOP/s of 249)."""
+"""Below, dw sums lanes; from here on channels fill enough registers: D's second layer, of 6, reaches two thirds of the peak."""
 CHUNK = 24
 """Positions whose rows stay in the first-level cache while dw's taps pass over them."""
 BAND = 2**16
@@ -38,9 +39,9 @@ class Wide(Products):
         """One pixel of many channels."""
         return x.as_pixel
 
-    def scratch_sizes(self, steps):
+    def scratch_sizes(self, stages):
         """dy transposed, a chunk at a time, or lanes of sums; and the lanes of db."""
-        convs = [(step.what, step.y) for step in steps]
+        convs = [(stage.what, stage.y) for stage in stages]
         return {
             "scratch": max([_dw_scratch(conv, y) for conv, y in convs] + [0]),
             "bias scratch": max([conv.F * self.T for conv, _ in convs] + [0]),
@@ -52,11 +53,11 @@ class Wide(Products):
         Fg = conv.in_group[1]
         return Fg > self.T and Fg % self.T > 0
 
-    def forward(self, step):
+    def forward(self, stage):
         """A product for each rectangle of positions and block of filters."""
-        conv, x, y = step.what, step.x, step.y
+        conv, x, y = stage.what, stage.x, stage.y
         K, T, (Cg, Fg) = conv.window, self.T, conv.in_group
-        final, init = lines.RELU if step.has_relu else lines.PLAIN, lines.BIAS if conv.has_bias else lines.ZERO
+        final, init = lines.RELU if stage.has_relu else lines.PLAIN, lines.BIAS if conv.has_bias else lines.ZERO
         columns = tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         for i in banded(tap_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH), x.row, BAND):
             for g, block, filters in conv.blocks:
@@ -81,28 +82,28 @@ class Wide(Products):
 
     # --- dw ---
 
-    def dw(self, step):
+    def dw(self, stage):
         """dw and db; few channels leave most accumulators of the product idle, so that their lanes are summed last."""
-        conv, dy, bias_lanes = step.what, step.dy, self.scratch["bias scratch"]
-        is_pixel = dy.H * dy.W == 1
+        conv, dy, bias_lanes = stage.what, stage.dy, self.scratch["bias scratch"]
+        has_one_output = dy.H * dy.W == 1
         if conv.has_bias:
-            yield from self._sum_lanes(conv.F, dy.at, conv.bias) if is_pixel else [Zero(bias_lanes, conv.F * self.T)]
+            yield from self._sum_lanes(conv.F, dy.at, conv.bias) if has_one_output else [Zero(bias_lanes, conv.F * self.T)]
         if conv.in_group[0] < FEW_CHANNELS:
-            yield from self._bias_lanes(step, (0, dy.H), (0, dy.W))
-            yield from self._lane_dw(step)
+            yield from self._bias_lanes(stage, Span(0, dy.H), Span(0, dy.W))
+            yield from self._lane_dw(stage)
         else:
             for g in range(conv.groups):
-                yield from self._transposed_dw(step, g)
-        if conv.has_bias and not is_pixel:
+                yield from self._transposed_dw(stage, g)
+        if conv.has_bias and not has_one_output:
             yield from self._sum_lanes(conv.F, bias_lanes, conv.bias)
 
-    def _bias_lanes(self, step, rows, columns):
+    def _bias_lanes(self, stage, rows, columns):
         """db as one more tap of dw, under which every pixel is 1."""
-        conv, dy = step.what, step.dy
+        conv, dy = stage.what, stage.dy
         if dy.H * dy.W == 1 or not conv.has_bias:
             return
         (i, ni), (j, nj) = rows, columns
-        for f, filters in even_parts(conv.F, FILTERS):
+        for f, filters in even_parts(conv.F, lane_filters(self.T)):
             out = self.scratch["bias scratch"] + f * self.T
             yield LaneProduct(
                 scalars=filters,
@@ -120,46 +121,37 @@ class Wide(Products):
         T = self.T
         for f in range(0, F, T):
             x, place = Place(WORK, at + f * taps * T), Place(GRADS, out + f * taps)
-            yield SumLanes(rows=min(T, F - f), apart=taps * T, x=x, out=place, p=Loop(taps, x=T, out=T))
+            yield SumLanes(n_rows=min(T, F - f), apart=taps * T, x=x, out=place, p=Loop(taps, x=T, out=T))
 
-    def _transposed_dw(self, step, g):
+    def _transposed_dw(self, stage, g):
         """dw of one group, a few positions at a time, so that what is read again and again stays in the first-level cache."""
-        conv, dy, T = step.what, step.dy, self.T
+        conv, dy, T = stage.what, stage.dy, self.T
         K, (Cg, Fg) = conv.window, conv.in_group
-        is_pixel = dy.H == dy.W == K.KH == K.KW == 1 and not K.PT + K.PL
-        if not is_pixel:
+        is_one_product = dy.H == dy.W == K.KH == K.KW == 1 and not K.PT + K.PL
+        if not is_one_product:
             # A product without terms: it clears a shard's first gradient.
-            out = Place(GRADS, conv.tap(g))
-            clear = Product(
-                order=lines.ROWS_APART,
-                scalars=0,
-                out=out,
-                x=Place(PARAMS, 0),
-                w=Place(PARAMS, 0),
-                init=lines.ADD_UNLESS_FIRST,
-                run=0,
-            )
+            clear = Product(order=lines.ROWS_APART, out=Place(GRADS, conv.tap(g)), init=lines.ADD_UNLESS_FIRST, run=0)
             yield from for_weights(clear, K.KH * K.KW * Cg, conv, 0, T)
         for rows, columns in chunks(dy.H, dy.W, CHUNK):
-            if g == 0:
-                yield from self._bias_lanes(step, rows, columns)
+            if g == 0:  # here, where the chunk's dy is in the cache
+                yield from self._bias_lanes(stage, rows, columns)
             area = rows.count * columns.count * T * T
             for block in range(conv.n_blocks):
                 f = block * T
                 yield Transpose(
-                    rows=min(T, Fg - f),
+                    n_rows=min(T, Fg - f),
                     apart=T,
                     x=dy.place(rows.first, columns.first, g * Fg + f),
                     out=self._transposed(block * area),
                     q=Loop(rows.count, x=dy.row, out=columns.count * T * T),
                     p=Loop(columns.count, x=dy.step, out=T * T),
                 )
-            init = lines.ADD_UNLESS_FIRST if is_pixel else lines.ADD
-            yield from self._chunk_of_dw(step, g, rows, columns, init)
+            init = lines.ADD_UNLESS_FIRST if is_one_product else lines.ADD
+            yield from self._chunk_of_dw(stage, g, rows, columns, init)
 
-    def _chunk_of_dw(self, step, g, rows, columns, init):
+    def _chunk_of_dw(self, stage, g, rows, columns, init):
         """All taps over the positions of one chunk."""
-        conv, x, T = step.what, step.x, self.T
+        conv, x, T = stage.what, stage.x, self.T
         K, Cg = conv.window, conv.in_group[0]
         is_one_run = K.DW == 1 and conv.groups == 1 and Cg < T
         row, area = columns.count * T * T, rows.count * columns.count * T * T
@@ -171,7 +163,6 @@ class Wide(Products):
                     yield from for_weights(
                         Product(
                             order=lines.ROWS_APART,
-                            scalars=0,
                             out=Place(GRADS, conv.tap(g, 0, u, run.tap)),
                             x=self._transposed((i.first - rows.first) * row + (j.first - columns.first) * T * T),
                             w=x.place(i.first * K.SH - K.PT + u * K.DH, j.first * K.SW - K.PL + run.tap * K.DW, g * Cg),
@@ -189,16 +180,16 @@ class Wide(Products):
     def _transposed(self, offset):
         return Place(WORK, self.scratch["scratch"] + offset)
 
-    def _lane_dw(self, step):
+    def _lane_dw(self, stage):
         """dw where there are few channels: filters times taps of sums, whose lanes are added at the end."""
-        conv, x, dy, T, sums = step.what, step.x, step.dy, self.T, self.scratch["scratch"]
+        conv, x, dy, T, sums = stage.what, stage.x, stage.dy, self.T, self.scratch["scratch"]
         K, (Cg, Fg) = conv.window, conv.in_group
         size = conv.block // T  # taps of a filter
         yield Zero(sums, conv.F * size * T)
         runs = tap_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         if K.DW > 1 or conv.groups > 1:
             runs = [run._replace(tap=run.tap + more, taps=1) for run in runs for more in range(run.taps)]
-        for f, filters in [(g * Fg + f, n) for g in range(conv.groups) for f, n in even_parts(Fg, FILTERS)]:
+        for f, filters in [(g * Fg + f, n) for g in range(conv.groups) for f, n in even_parts(Fg, lane_filters(T))]:
             for u in range(K.KH):
                 i = positions(K.H, u * K.DH - K.PT, K.SH, K.OH)
                 for run in runs:
@@ -220,17 +211,17 @@ class Wide(Products):
 
     # --- dx ---
 
-    def dx(self, step):
+    def dx(self, stage):
         """dx as the forward product with the roles of channels and filters exchanged: col2im as a gather."""
-        conv, dy, dx, T = step.what, step.dy, step.dx, self.T
+        conv, dy, dx, T = stage.what, stage.dy, stage.dx, self.T
         K, (Cg, Fg) = conv.window, conv.in_group
-        is_pixel = K.H == K.W == K.OH == K.OW == 1
+        is_linear = K.H == K.W == K.OH == K.OW == 1
         columns = source_runs(K.W, K.KW, K.SW, K.DW, K.PL, K.OW)
         for i in banded(source_runs(K.H, K.KH, K.SH, K.DH, K.PT, K.OH), dy.row, BAND):
-            for g, c, blocks, channels in _blocks_of_channels(conv, is_pixel):
+            for g, c, blocks, channels in _blocks_of_channels(conv, is_linear):
                 for j in columns:
                     q, p = Loop(i.count, x=dy.row, out=i.step * dx.row), Loop(j.count, x=dy.step, out=j.step * dx.step)
-                    if is_pixel:
+                    if is_linear:
                         p = Loop(blocks, w=T * T, out=T * T)
                     line = Product(
                         order=lines.ROWS_APART,
@@ -240,11 +231,11 @@ class Wide(Products):
                         w=Place(PARAMS, conv.tap(g, 0, i.tap, j.tap, c)),
                         q=q._replace(mask=q.out),
                         p=p._replace(mask=p.out),
-                        mask=step.x.pixel(i.first, j.first, g * Cg + c) if step.is_masked else 0,
+                        mask=stage.x.pixel(i.first, j.first, g * Cg + c) if stage.is_masked else 0,
                         outer=Sum(i.taps, x=-i.output_step * dy.row, w=i.tap_step * K.KW * Cg * T),
                         middle=Sum(j.taps, x=-j.output_step * dy.step, w=j.tap_step * Cg * T),
                     )
-                    yield from self._over_filters(line, conv, lines.MASK if step.is_masked else lines.PLAIN)
+                    yield from self._over_filters(line, conv, lines.MASK if stage.is_masked else lines.PLAIN)
 
     def _over_filters(self, line, conv, final):
         """The sum over filters: full blocks of T, then the rest, added."""
@@ -278,11 +269,11 @@ def _runs_of_taps(K, is_one_run):
     return [Run(*positions(K.W, v * K.DW - K.PL, K.SW, K.OW), v, 1) for v in range(K.KW)]
 
 
-def _blocks_of_channels(conv, is_pixel):
+def _blocks_of_channels(conv, is_linear):
     """(group, first channel, blocks, channels in each); a linear layer's are one line: its only pixel leaves a loop free."""
     for g in range(conv.groups):
         for c, n, channels in full_and_rest(conv.in_group[0], conv.T):
-            yield from [(g, c, n, channels)] if is_pixel else [(g, c + k * conv.T, 1, channels) for k in range(n)]
+            yield from [(g, c, n, channels)] if is_linear else [(g, c + k * conv.T, 1, channels) for k in range(n)]
 
 
 def _dw_scratch(conv, y):

@@ -10,13 +10,13 @@ from ...support.cache import ADVICE
 from ...support.jit import is_kept
 
 _log = logging.getLogger("fastconv")
-_LINE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
+_SIGNATURE = types.void(types.float32[::1], types.int64[::1], types.int64[::1])
 
 
 def address(function):
     """Where a kernel lies in memory, compiled if it is not yet."""
-    function.compile(_LINE)
-    compiled = function.overloads[_LINE.args]
+    function.compile(_SIGNATURE)
+    compiled = function.overloads[_SIGNATURE.args]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
@@ -28,7 +28,7 @@ def compile_aloud(function):
     """
     with global_compiler_lock:  # one thread speaks
         is_known, start = bool(function.overloads), time.perf_counter()
-        function.compile(_LINE)
+        function.compile(_SIGNATURE)
         seconds = time.perf_counter() - start
     if is_known or function.stats.cache_hits:
         return

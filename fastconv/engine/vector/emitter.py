@@ -27,7 +27,7 @@ class Emitter:
         return type(columns)(*parts)
 
     def late(self, base, column):
-        """A field read where it is used. LLVM makes a copy of all loops for every condition that it knows to stay the same."""
+        """A field read again at each use: LLVM copies all loops for either outcome of a condition that it knows to stay."""
         return self.b.load_atomic(self.b.gep(base, [I64(column)]), "monotonic", 8)
 
     def pointer(self, memory, tile, place):
@@ -99,9 +99,9 @@ class Emitter:
         return self.b.select(self.b.fcmp_ordered("<=", mask, ZEROS), ZEROS, value)
 
 
-def function(module, name, n_pointers, n_lines):
+def function(module, name, n_pointers, n_integers):
     """A function of pointers to floats, then to integers, that LLVM must not copy into its caller; -> it and its emitter"""
-    kinds = [F32.as_pointer()] * n_pointers + [I64.as_pointer()] * n_lines
+    kinds = [F32.as_pointer()] * n_pointers + [I64.as_pointer()] * n_integers
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     made.linkage = "internal"
     made.attributes.add("noinline")

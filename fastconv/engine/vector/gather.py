@@ -1,6 +1,6 @@
 """The samples of a tile from the data into its lanes, as vector code: T pixels of T samples are a transpose.
 
-Pixel by pixel: sample by sample cost a third of network D's step.
+Going sample by sample took a third of network D's step.
 """
 
 from numba import types

@@ -74,7 +74,7 @@ def pause(typing, gives_way):
 
 @intrinsic
 def exchange_mode(typing, mode):
-    """Set the CPU's floating-point mode (MXCSR); -> the one before."""
+    """Set the CPU's floating-point mode (MXCSR), if `mode` is below 0 to the fast one; -> the one before."""
 
     def codegen(context, builder, signature, args):
         place = builder.alloca(ir.IntType(32))

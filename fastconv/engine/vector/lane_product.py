@@ -1,11 +1,12 @@
 """dw of a convolution that sees few channels, as vector code: the lanes are summed last.
 
 `product` needs channels (or taps that lie side by side) for its accumulators; the first layer of a network has one to
-three. Here the accumulators are 8 filters x 3 taps, each a vector of T samples, and every position adds dy[f] * x[tap]:
+three. Here the accumulators are 8 filters x 3 taps (4 x 3 but for AVX-512), each a vector of T samples, and every position adds
+dy[f] * x[tap]:
 
-    zmm0 .. zmm23    8 filters x 3 taps of sums, lane by lane
-    zmm24 .. zmm26   the rows of x under 3 taps
-    (memory)         8 rows of dy
+    24 registers    8 filters x 3 taps of sums, lane by lane
+    3 registers     the rows of x under 3 taps
+    some more       the 8 rows of dy, one after the other
 
 so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower. The sums stay in the workspace,
 [filter][tap][lane], until `transpose.sum_lanes` adds each one's lanes as a tree.
@@ -13,11 +14,12 @@ so 24 multiply-adds need 11 loads. One tap at a time is 1.3 to 1.5 times slower.
 
 from ..program import lines
 from ..program.lines import TILE
-from ..program.registers import FILTERS, TAPS
+from ..program.registers import TAPS, lane_filters
+from ..program.table import columns
 from .emitter import I64, VECTOR, Emitter, function, line_kernel, switch
 from .lanes import USE_TWIN, T, kernel
 
-_c = lines.columns(lines.LaneProduct)
+_c = columns(lines.LaneProduct)
 
 
 def _emit_sums(module, scalars, taps):
@@ -59,7 +61,7 @@ def _vector_lanes(builder, memory, line, tile):
         return lambda: builder.call(made, [*places, line])
 
     number = builder.add(builder.mul(f.scalars, I64(TAPS + 1)), f.taps)
-    sizes = [(scalars, taps) for scalars in range(1, FILTERS + 1) for taps in range(1, TAPS + 1)]
+    sizes = [(scalars, taps) for scalars in range(1, lane_filters(T) + 1) for taps in range(1, TAPS + 1)]
     switch(builder, number, {scalars * (TAPS + 1) + taps: calls(scalars, taps) for scalars, taps in sizes})
 
 

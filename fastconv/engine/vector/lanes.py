@@ -1,4 +1,4 @@
-"""How wide this machine's vectors are, and whether the micro-kernels may be emitted for them at all."""
+"""How wide this machine's vectors are, and whether vector code may be emitted for them at all."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def _fingerprint():
     engine, _, here = __package__.rpartition(".")
     package = engine.rpartition(".")[0]
     for folder, *names in (
-        *((f"{engine}.program", "lines", "registers"), (f"{engine}.{here}",), (f"{engine}.machine",)),
+        *((f"{engine}.program", "lines", "table", "registers"), (f"{engine}.{here}",), (f"{engine}.machine",)),
         (f"{package}.support", "jit", "cache"),
     ):
         for source in sources(folder, *names):

@@ -10,15 +10,18 @@ from llvmlite import ir
 
 from ..program import lines
 from ..program.lines import TILE
+from ..program.table import columns
 from .emitter import F32, I64, VECTOR, ZEROS, Emitter, line_kernel, switch
 from .lanes import USE_TWIN, T, kernel
 
-_c, _back = lines.columns(lines.MaxPool), lines.columns(lines.MaxPoolBack)
+_c, _back = columns(lines.MaxPool), columns(lines.MaxPoolBack)
 _LOWEST = ir.Constant(VECTOR, [float("-inf")] * T)
 
 
 class _Windows:
     """What forward and backward share: the loops over windows and taps, `unrolled` for 2 x 2, by far the most common."""
+
+    columns = _c
 
     def __init__(self, builder, memory, line, tile, unrolled):
         self.e, self.b, self.unrolled = Emitter(builder), builder, unrolled
@@ -27,13 +30,11 @@ class _Windows:
         self.x, self.out, self.argmax = (self.e.variable(builder.gep(memory, [builder.add(start, at)])) for at in places)
         self.value, self.winner = builder.alloca(VECTOR), builder.alloca(VECTOR)
 
-    columns = _c
-
     def emit(self):
         """`row` for each row of each window."""
         f, one = self.f, I64(T)
         self._over(
-            f.q.n, f.q.x, f.q.out, lambda: self._over(f.p.n, f.p.x, f.p.out, lambda: self._over(f.rows, one, one, self.row))
+            f.q.n, f.q.x, f.q.out, lambda: self._over(f.p.n, f.p.x, f.p.out, lambda: self._over(f.n_rows, one, one, self.row))
         )
 
     def _over(self, n, x, out, body):
@@ -137,7 +138,7 @@ def max_pool_twin(mem, line, tile):
     for q in range(line[_c.q.n]):
         for p in range(line[_c.p.n]):
             x, window = _window(line, tile, q, p)
-            for k in range(line[_c.rows] * T):
+            for k in range(line[_c.n_rows] * T):
                 best, winner = -float("inf"), line[_c.first_tap]
                 for u in range(line[_c.down.n]):
                     for v in range(line[_c.across.n]):
@@ -152,7 +153,7 @@ def max_pool_back_twin(mem, line, tile):
     for q in range(line[_c.q.n]):
         for p in range(line[_c.p.n]):
             x, window = _window(line, tile, q, p)
-            for k in range(line[_c.rows] * T):
+            for k in range(line[_c.n_rows] * T):
                 dy, winner = mem[line[_c.out] + window + k], mem[line[_c.argmax] + window + k]
                 for u in range(line[_c.down.n]):
                     for v in range(line[_c.across.n]):

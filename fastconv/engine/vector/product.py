@@ -9,9 +9,9 @@ One product serves four purposes, for only its strides differ:
 
 What is in which register (AVX-512, T = 16 lanes), for a pair of positions:
 
-    zmm0 .. zmm15     scalars x rows accumulators: 8 results (filters) at 2 positions, for the T samples of a tile
-    zmm16, zmm17      the two rows of x, T samples of one (y, x, channel) each
-    zmm18 .. zmm25    8 weights, each broadcast over the lanes
+    16 registers    the sums: 8 results (filters) at 2 positions, for the T samples of a tile
+    2 registers     the two rows of x, T samples of one (y, x, channel) each
+    some more       the 8 weights of a term, one after the other, each broadcast over the lanes
 
 A term costs 16 multiply-adds and 10 loads, and no shuffle: two loads and two multiply-adds a cycle keep each other busy. 16
 accumulators hide the latency of 4 cycles. Where there is one position only, 16 weights meet one row, broadcast by the
@@ -30,10 +30,11 @@ import numpy as np
 from ..program import lines
 from ..program.lines import TILE, Place
 from ..program.registers import product_sizes
+from ..program.table import columns
 from .emitter import I64, VECTOR, ZEROS, Emitter, function, line_kernel, switch
 from .lanes import USE_TWIN, T, kernel
 
-_c = lines.columns(lines.Product)
+_c = columns(lines.Product)
 
 
 class _Sums:
@@ -123,9 +124,13 @@ class _Sums:
             e.store_row(b.load(sum_), b.gep(b.load(self.out), [outs[k]]))
 
 
+_ROWS = 4
+"""Above any number of rows, in the number of a function."""
+
+
 def _number(order, scalars, rows):
-    """Of a function, from numbers of Python's or of the builder's."""
-    return (order * 4 + rows) * T + scalars
+    """The number of a function."""
+    return (order * _ROWS + rows) * T + scalars
 
 
 @line_kernel
@@ -145,7 +150,7 @@ def _vector_product(builder, memory, line, tile):
         sums.emit()
         return lambda: builder.call(sums.function, [*places, line, tile])
 
-    rows = builder.add(builder.mul(f.order, I64(4)), f.rows.n)
+    rows = builder.add(builder.mul(f.order, I64(_ROWS)), f.rows.n)
     number = builder.add(builder.mul(rows, I64(T)), f.scalars)
     switch(builder, number, {_number(*size): calls(size) for size in product_sizes(T)})
 

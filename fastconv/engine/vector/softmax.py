@@ -48,7 +48,7 @@ def _vector_softmax(typing, mem, y, dy, K, largest, sums):
         b.store(e.load_row(b.load(source)), best)
         b.store(ZEROS, total)
 
-        def raise_():
+        def find_largest():
             value, before = e.load_row(b.load(source)), b.load(best)
             above = b.or_(b.fcmp_ordered(">", value, before), b.fcmp_unordered("uno", value, value))
             b.store(b.select(above, value, before), best)
@@ -62,7 +62,7 @@ def _vector_softmax(typing, mem, y, dy, K, largest, sums):
             e.store_row(b.fdiv(e.load_row(b.load(target)), b.load(total)), b.load(target))
 
         steps = [(source, I64(T)), (target, I64(T))]
-        for body in (raise_, power, divide):
+        for body in (find_largest, power, divide):
             e.loop(args[3], steps, body)
         e.store_row(b.load(best), largest)
         e.store_row(b.load(total), sums)

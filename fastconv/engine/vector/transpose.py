@@ -10,10 +10,11 @@ from llvmlite import ir
 
 from ..program import lines
 from ..program.lines import TILE, Place
+from ..program.table import columns
 from .emitter import I64, ZEROS, Emitter, line_kernel
 from .lanes import USE_TWIN, T, kernel
 
-_transpose, _sum, _dot = (lines.columns(kind) for kind in (lines.Transpose, lines.SumLanes, lines.DotLanes))
+_transpose, _sum, _dot = (columns(kind) for kind in (lines.Transpose, lines.SumLanes, lines.DotLanes))
 
 
 def transposed(b, rows):
@@ -36,7 +37,7 @@ def _loaded(e, x, f):
     b = e.b
     nothing = b.bitcast(e.variable(ZEROS), b.load(x).type)
     places = [b.gep(b.load(x), [b.mul(I64(m), f.apart)]) for m in range(T)]
-    return [e.load_row(b.select(b.icmp_signed("<", I64(m), f.rows), place, nothing)) for m, place in enumerate(places)]
+    return [e.load_row(b.select(b.icmp_signed("<", I64(m), f.n_rows), place, nothing)) for m, place in enumerate(places)]
 
 
 def _sum_of_lanes(b, rows):
@@ -83,7 +84,7 @@ def transpose_twin(mem, line, tile):
             out = out0 + q * line[_transpose.q.out] + p * line[_transpose.p.out]
             for m in range(T):
                 for t in range(T):
-                    is_there = m < line[_transpose.rows]
+                    is_there = m < line[_transpose.n_rows]
                     mem[out + t * T + m] = mem[x + m * line[_transpose.apart] + t] if is_there else np.float32(0)
 
 
@@ -98,7 +99,7 @@ def _vector_sum(builder, memory, line, tile):
         before = b.select(is_first, ZEROS, e.load_row(b.load(out)))
         e.store_row(b.fadd(before, _sum_of_lanes(b, _loaded(e, x, f))), b.load(out))
 
-    _over_positions(e, f, {"x": x, "out": out}, add)
+    e.loop(f.p.n, [(x, f.p.x), (out, f.p.out)], add)
 
 
 def sum_lanes_vector(mem, line, tile):
@@ -107,16 +108,15 @@ def sum_lanes_vector(mem, line, tile):
 
 
 def sum_lanes_twin(mem, line, tile):
-    """The sums over the lanes of each row, added to gradients, which the first tile of a shard clears."""
+    """The sums over the lanes of each row, added to gradients, which the first tile of a shard overwrites."""
     x0, out0 = _start(line, tile, _sum.x), _start(line, tile, _sum.out)
-    for q in range(line[_sum.q.n]):
-        for p in range(line[_sum.p.n]):
-            x, out = x0 + q * line[_sum.q.x] + p * line[_sum.p.x], out0 + q * line[_sum.q.out] + p * line[_sum.p.out]
-            for m in range(T):
-                total = np.float32(0)
-                for t in range(T if m < line[_sum.rows] else 0):
-                    total += mem[x + m * line[_sum.apart] + t]
-                mem[out + m] = total if tile[TILE.first] else mem[out + m] + total
+    for p in range(line[_sum.p.n]):
+        x, out = x0 + p * line[_sum.p.x], out0 + p * line[_sum.p.out]
+        for m in range(T):
+            total = np.float32(0)
+            for t in range(T if m < line[_sum.n_rows] else 0):
+                total += mem[x + m * line[_sum.apart] + t]
+            mem[out + m] = total if tile[TILE.first] else mem[out + m] + total
 
 
 @line_kernel
@@ -157,7 +157,7 @@ def dot_lanes_twin(mem, line, tile):
             mask = tile[lines.WORK] + line[_dot.mask] + q * line[_dot.q.mask] + p * line[_dot.p.mask]
             for m in range(T):
                 total = np.float32(0)
-                for n in range(line[_dot.blocks] if m < line[_dot.rows] else 0):
+                for n in range(line[_dot.blocks] if m < line[_dot.n_rows] else 0):
                     for t in range(T):
                         total += mem[x + m * line[_dot.apart] + n * line[_dot.block] + t] * mem[dy + n * T + t]
                 mem[out + m] = np.float32(0) if line[_dot.final] == lines.MASK and mem[mask + m] <= 0 else total

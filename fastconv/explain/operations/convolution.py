@@ -18,6 +18,9 @@ class Convolution(Affine, Windowed, layer=layers.Conv2d):
     def remembered(x, cache):
         return {} if cache.cols is None else {"cols": cache.cols.reshape(len(cache.cols), -1)}  # (C*KH*KW, N*OH*OW)
 
+    def settings(self):
+        return {"groups": self.layer.groups}
+
     @property
     def group(self):
         """-> channels that a filter sees, filters that see a channel"""

@@ -11,11 +11,14 @@ class Dropout(Elementwise, layer=layers.Dropout):
 
     @staticmethod
     def remembered(x, cache):
-        return {"kept": cache[0]} if cache else {}
+        return {} if cache is None else {"kept": cache.kept}
+
+    def settings(self):
+        return {"scale": dropout_scale(self.layer), "p": self.layer.p}
 
     def constants(self):
         cache = self.trace.caches[self.index]
-        return {dropout_scale(self.layer): float(cache[1])} if cache else {}
+        return {} if cache is None else {dropout_scale(self.layer): float(cache.scale)}
 
     def factors(self, *at):
         kept = self.own("kept")

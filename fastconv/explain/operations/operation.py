@@ -49,6 +49,10 @@ class Operation:
         """On which side of every kink of the layer the numbers of `x` lie, as bytes."""
         return b""
 
+    def settings(self):
+        """What the page's script must know of the layer, beside its type and its window."""
+        return {}
+
     def constants(self):
         """name -> number, for sources that are no entries."""
         return {}
@@ -75,7 +79,10 @@ class Operation:
         return ()
 
     def forms(self):
-        """The forms of mistakes that the gradient to the input has room for."""
+        """The forms of mistakes that the gradient to the input has room for.
+
+        They live at their module's level: one mistake made in two layers is one form in two places.
+        """
         return ()
 
     def choices(self):
