@@ -10,7 +10,6 @@ from string import Template
 from .. import __version__
 from ..files.writing import write_whole
 from .bundling import bundle
-from .operations import OPERATIONS
 
 EDITABLE, LARGEST = 5_000, 200_000
 """Cells up to which the browser computes everything anew, and beyond which there is no page."""
@@ -20,8 +19,9 @@ _PAGE = resources.files(__package__) / "page"
 
 def write_page(trace, path):
     """`Trace.to_html`."""
+    scripts = dict(_scripts(_PAGE))
     for layer in trace.layers:
-        if type(layer) not in OPERATIONS:
+        if not any(f"OPERATIONS.{type(layer).__name__} = " in text for text in scripts.values()):
             raise ValueError(f"the page has no script for {layer!r}; trace.to_text shows its numbers")
     shown = [name for name in trace.names if not name.endswith(".cols")]
     cells = sum(trace[name].size for name in shown)
@@ -44,7 +44,7 @@ def write_page(trace, path):
         title=f"Backpropagation: {escape(network)}",
         network=escape(f"{' × '.join(map(str, trace['input'].shape[1:]))} → {network}"),
         style=_read("style.css"),
-        script=bundle(dict(_scripts(_PAGE))),
+        script=bundle(scripts),
         # A "</script>" in the data would end it.
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
