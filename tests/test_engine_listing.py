@@ -66,7 +66,7 @@ def test_the_documentation_shows_the_program_of_today():
 
 
 def test_what_the_documentation_shows_of_sources_stands_there():
-    found = re.findall(r"in `(fastconv/\S+\.py)`(?:(?!\n\*\*).)*?```py\n(.*?)```", ENGINE, re.S)
+    found = re.findall(r"in\s`(fastconv/\S+\.py)`(?:(?!\n\*\*).)*?```py\n(.*?)```", ENGINE, re.S)
     assert len(found) == 4
     for path, code in found:
         assert code.rstrip() in (DOCS.parent / path).read_text(), path
