@@ -372,8 +372,11 @@ class Linear(Layer):
         return dx, grads[: 1 + self.bias]
 
 
-LAYERS = {kind.__name__: kind for kind in [*globals().values()] if isinstance(kind, type) and issubclass(kind, Layer)}
-LAYERS = {name: kind for name, kind in LAYERS.items() if kind is not Layer and not name.startswith("_")}
+LAYERS = {
+    name: kind
+    for name, kind in [*globals().items()]
+    if isinstance(kind, type) and issubclass(kind, Layer) and kind is not Layer and not name.startswith("_")
+}
 """Every layer by its name."""
 
 

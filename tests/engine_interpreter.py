@@ -151,7 +151,7 @@ def _windows(tile, pool):
     return (
         x.reshape(*windows.shape, -1),
         windows,
-        pool.first_tap + grid((pool.down.n, pool.taps_a_row), (pool.across.n, 1)).ravel(),
+        pool.first_tap + grid((pool.down.n, pool.across.n), (pool.across.n, 1)).ravel(),
     )
 
 

@@ -180,7 +180,6 @@ def draw_pool(rng, is_two_by_two, is_exclusive=0, **places):
         **places,
         n_rows=rows,
         first_tap=rng.randint(-3, 1),
-        taps_a_row=rng.randint(1, 3),
         is_two_by_two=is_two_by_two,
         q=loop(rng),
         p=loop(rng),

@@ -1,4 +1,7 @@
-"""What travels together into compiled code, as NamedTuples, which Numba takes: half a microsecond each at the call."""
+"""What travels together into compiled code, as NamedTuples, which Numba takes.
+
+All that `steps.run_steps` takes costs 9 us to unbox, where bare arguments cost 2: once a call, which is a slice of 0.15 s.
+"""
 
 from typing import NamedTuple
 

@@ -232,8 +232,7 @@ class MaxPool(NamedTuple):
     out: int
     argmax: int
     n_rows: int  # side by side: a pixel's channels
-    first_tap: int  # its number
-    taps_a_row: int  # what a step down adds to it
+    first_tap: int  # its number; a step down adds a row of taps to it
     is_two_by_two: int
     q: Loop = Loop()
     p: Loop = Loop()

@@ -48,7 +48,6 @@ def _rectangles(pool, x, y, T):
                 argmax=pool.argmax + at - y.at,
                 n_rows=x.step // T,
                 first_tap=0 if rows.taps * columns.taps else -1,
-                taps_a_row=columns.taps,
                 is_two_by_two=rows.taps == columns.taps == 2,
                 q=lines.Loop(rows.count, x=K.SH * x.row, out=y.row),
                 p=lines.Loop(columns.count, x=K.SW * x.step, out=y.step),

@@ -43,7 +43,7 @@ class _Windows:
     def number(self, u, v):
         """Of a tap, as a float."""
         b = self.b
-        tap = b.add(self.f.first_tap, b.add(b.mul(u, self.f.taps_a_row), v))
+        tap = b.add(self.f.first_tap, b.add(b.mul(u, self.f.across.n), v))
         return self.e.broadcast(b.sitofp(tap, F32))
 
     def each_tap(self, body):
@@ -144,7 +144,7 @@ def max_pool_twin(mem, line, tile):
                     for v in range(line[_c.across.n]):
                         value = mem[x + u * line[_c.down.x] + v * line[_c.across.x] + k]
                         if value > best or value != value:
-                            best, winner = value, line[_c.first_tap] + u * line[_c.taps_a_row] + v
+                            best, winner = value, line[_c.first_tap] + u * line[_c.across.n] + v
                 mem[line[_c.out] + window + k], mem[line[_c.argmax] + window + k] = best, winner
 
 
@@ -158,7 +158,7 @@ def max_pool_back_twin(mem, line, tile):
                 for u in range(line[_c.down.n]):
                     for v in range(line[_c.across.n]):
                         tap = x + u * line[_c.down.x] + v * line[_c.across.x] + k
-                        share = dy if line[_c.first_tap] + u * line[_c.taps_a_row] + v == winner else np.float32(0)
+                        share = dy if line[_c.first_tap] + u * line[_c.across.n] + v == winner else np.float32(0)
                         mem[tap] = share if line[_back.is_exclusive] else mem[tap] + share
 
 
